@@ -1,0 +1,67 @@
+"""What can be asked for on the command line."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import dataclass
+
+SECTIONS = ("throughput", "transitions", "history", "memory")
+DATABASES = ("postgresql", "sqlite", "mariadb")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """How much is measured."""
+
+    sections: tuple[str, ...]
+    databases: tuple[str, ...]
+    subjects: tuple[str, ...]
+    sagas: int
+    rounds: int
+    finished: int
+    memory_sagas: int
+    children: int
+    json: bool
+    peer_python: str | None
+    mariadb_url: str | None
+
+    @property
+    def looks(self) -> int:
+        """Single sagas timed on idle workers."""
+        return min(self.sagas, 30)
+
+
+def parse(arguments: list[str]) -> Options:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Sagas of five no-op steps, measured.")
+    add = parser.add_argument
+    add("--quick", action="store_true", help="small counts: shows that it works, not how fast")
+    add("--json", action="store_true", help="print the figures as JSON")
+    add("--only", choices=SECTIONS, action="append", help="measure this only; may be given more than once")
+    add("--databases", default="postgresql,sqlite,mariadb", help="comma-separated (%(default)s)")
+    add("--subjects", default="keyed,claimed,reporting", help="comma-separated (%(default)s)")
+    add("--sagas", type=int, help="sagas in each round")
+    add("--rounds", type=int, help="rounds; the medians count")
+    add("--finished", type=int, help="finished sagas in the full tables")
+    add("--memory-sagas", type=int, help="sagas that a worker runs before its memory is looked at again")
+    add("--children", type=int, default=2, help="pool processes of each variant (%(default)s)")
+    add("--peer-python", metavar="PATH", help="an interpreter that has celery-saga or dbos installed")
+    add("--mariadb-url", metavar="URL", help="a MariaDB server; databases of its own are made there, and dropped")
+    found = parser.parse_args(arguments)
+    sagas, rounds, finished, memory = (20, 1, 1_000, 100) if found.quick else (200, 5, 100_000, 5_000)
+    databases = tuple(name for name in found.databases.split(",") if name)
+    if unknown := set(databases) - set(DATABASES):
+        parser.error(f"unknown databases: {', '.join(sorted(unknown))}")
+    return Options(
+        sections=tuple(found.only or (SECTIONS[:3] if found.quick else SECTIONS)),
+        databases=databases,
+        subjects=tuple(found.subjects.split(",")),
+        sagas=found.sagas or sagas,
+        rounds=found.rounds or rounds,
+        finished=found.finished or finished,
+        memory_sagas=found.memory_sagas or memory,
+        children=found.children,
+        json=found.json,
+        peer_python=found.peer_python,
+        mariadb_url=found.mariadb_url,
+    )

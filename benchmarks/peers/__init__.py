@@ -1,0 +1,1 @@
+"""Other libraries, measured by an interpreter that has them: `--peer-python`."""

@@ -1,0 +1,112 @@
+"""Which hooks are told of what: those of the saga's class and those of `saga_hooks`, with what they are told."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from saga_celery.core.events import Fact
+from saga_celery.core.states import Failure, SagaState
+from saga_celery.definition import registry
+from saga_celery.definition.hooks import Hooks
+from saga_celery.engine.occurrences import Occurrence, occurrences
+from saga_celery.engine.packed import APART, is_packed
+from saga_celery.engine.ports import Delivery
+from saga_celery.store.codec import dumps
+from saga_celery.store.deliveries import Labels
+
+LARGEST_RESULT = 16_384
+"""Characters of a result's JSON text; a larger one is left out, for hooks get a summary."""
+
+
+class ClassHooks:
+    """Looks hooks up in the classes that are registered in this process.
+
+    Args:
+        everywhere: those of all sagas.
+        labels: reads key, tags and the database's time.
+        grace: seconds until a hook that did not run to its end is sent again.
+    """
+
+    def __init__(self, everywhere: Hooks, labels: Callable[[str], Labels], grace: float) -> None:
+        self._everywhere = everywhere
+        self._labels = labels
+        self._grace = grace
+
+    def deliveries(self, state: SagaState, version: int, facts: Sequence[Fact]) -> Sequence[Delivery]:
+        """What a transition tells to whom; one without a task stands for the hooks of a class that is not known here.
+
+        Raises:
+            StoreError: the database failed.
+        """
+        own = _hooks_of(state.name)
+        if own is not None and not own and not self._everywhere:
+            return ()
+        found = [(each, task) for each in occurrences(state, facts) for task in self._tasks(own, each.event)]
+        if not found:
+            return ()
+        labels = self._labels(state.id)
+        return [self._delivery(state, version, labels, each, task) for each, task in found]
+
+    def _tasks(self, own: Hooks | None, event: str) -> Iterable[str]:
+        of_class = ("",) if own is None else own.get(event, ())
+        return dict.fromkeys((*of_class, *self._everywhere.get(event, ())))
+
+    def _delivery(self, state: SagaState, version: int, labels: Labels, what: Occurrence, task: str) -> Delivery:
+        base = uuid.uuid5(uuid.NAMESPACE_OID, f"{state.id}/{version}/{what.place}")
+        delivery = Delivery(
+            id=str(base),
+            saga_id=state.id,
+            event=what.event,
+            task="",
+            payload={
+                "id": str(base),
+                "event": what.event,
+                "saga_id": state.id,
+                "saga_name": state.name,
+                "version": version,
+                "key": labels.key,
+                "tags": dict(labels.tags),
+                "at": labels.now.isoformat(),
+                **_plain(what.details),
+            },
+            headers=state.headers,
+            seconds=self._grace,
+        )
+        return _addressed(delivery, task) if task else delivery
+
+    def resolved(self, delivery: Delivery) -> Sequence[Delivery] | None:
+        """Whom a delivery without a task is for; None when the saga's class is not known here either."""
+        own = _hooks_of(delivery.payload["saga_name"])
+        if own is None:
+            return None
+        fresh = replace(delivery, tries=1, seconds=self._grace)
+        return [_addressed(fresh, task) for task in own.get(delivery.event, ())]
+
+
+def _hooks_of(saga_name: str) -> Hooks | None:
+    return registry.find(saga_name).definition().hooks if registry.is_registered(saga_name) else None
+
+
+def _addressed(delivery: Delivery, task: str) -> Delivery:
+    """Each hook has an event id of its own, which follows from the event and the hook, whoever works it out."""
+    own_id = str(uuid.uuid5(uuid.UUID(delivery.id), task))
+    return replace(delivery, id=own_id, task=task, payload={**delivery.payload, "id": own_id})
+
+
+def _plain(details: Mapping[str, Any]) -> dict[str, Any]:
+    return dict(_summed_up(details))
+
+
+def _summed_up(details: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    for name, value in details.items():
+        if isinstance(value, Failure):
+            yield name, {"type": value.type, "message": value.message, "step": value.step}
+        elif name == "result":
+            too_large = (is_packed(value) and APART in value) or len(dumps(value)) > LARGEST_RESULT
+            yield name, None if too_large else value
+            yield "result_left_out", too_large
+        else:
+            yield name, value

@@ -1,0 +1,13 @@
+"""The sagas as a web console, for any framework to mount.
+
+Functions from a `SagaApp` and plain data to JSON-able dicts, and one static page that shows them. Who may see and do
+what, requests and CSRF protection are the business of the surface that mounts it.
+"""
+
+from saga_celery.contrib.console.actions import VERBS, act
+from saga_celery.contrib.console.answers import Problem, problem
+from saga_celery.contrib.console.assets import ASSETS, HEADERS, Asset, asset
+from saga_celery.contrib.console.listing import counts, sagas
+from saga_celery.contrib.console.one_saga import saga
+
+__all__ = ["ASSETS", "HEADERS", "VERBS", "Asset", "Problem", "act", "asset", "counts", "problem", "saga", "sagas"]

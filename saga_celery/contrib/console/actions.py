@@ -1,0 +1,105 @@
+"""What a person may do to a saga from a web page."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from typing import Any
+
+from saga_celery.app import SagaApp
+from saga_celery.app.answering import answer
+from saga_celery.core.events import OperatorAsked, Resolution, Verb
+from saga_celery.core.states import SagaStatus
+from saga_celery.errors import InputRejected, Refused, StaleVersion
+
+SEND = "send"
+VERBS = ("retry", "skip", "resolve", "cancel", SEND, "suspend", "resume")
+"""What can be done here; the other verbs of operators are for the command line."""
+FIELDS = ("reason", "step", "expected_version", "resolution", "result", "event")
+
+
+def act(app: SagaApp, saga_id: str, verb: str, body: Any, *, actor: str) -> dict[str, Any]:
+    """Carry out a verb at a saga.
+
+    Args:
+        app: where the saga is.
+        saga_id: its id.
+        verb: one of `VERBS`.
+        body: JSON: `reason`, needed for every verb but `send`, whose event speaks for itself; `step`, which of a list
+            may name an item (`charge[2]`); `expected_version`, what `version` was when the person looked; `resolution`
+            (`done`, `never`) and `result` of a step; `event`, the answer to the wait `step`.
+        actor: who asks, kept in the history.
+
+    Returns:
+        `id`, `verb`, and where the saga stands now.
+
+    Raises:
+        InputRejected: the verb or something in the body can not be.
+        Refused: the saga does not allow it, or no reason is given.
+        StaleVersion: the saga has moved since `expected_version`.
+        SagaNotFound: there is no such saga.
+    """
+    app.check_schema()
+    _check(verb, body)
+    if not actor.strip():
+        raise Refused(f"{verb}: nobody is named who asks for it")
+    state = _send(app, saga_id, body, actor) if verb == SEND else app.desk.operate(saga_id, _asked(verb, body, actor))
+    return {"id": saga_id, "verb": verb, "state": state.value}
+
+
+def _check(verb: str, body: Any) -> None:
+    if verb not in VERBS:
+        raise InputRejected(f"there is no action {verb!r}; known are: {', '.join(VERBS)}")
+    if not isinstance(body, Mapping):
+        raise InputRejected("what is sent is no JSON object")
+    for name in body:
+        if name not in FIELDS:
+            close = difflib.get_close_matches(str(name), FIELDS, n=1)
+            hint = f"did you mean {close[0]!r}?" if close else f"known are: {', '.join(FIELDS)}"
+            raise InputRejected(f"{verb}: there is no field {name!r}; {hint}")
+
+
+def _asked(verb: str, body: Mapping[str, Any], actor: str) -> OperatorAsked:
+    return OperatorAsked(
+        verb=Verb(verb),
+        step=_text(verb, body, "step"),
+        reason=_text(verb, body, "reason"),  # an empty one is refused by the desk
+        actor=actor,
+        resolution=_resolution(verb, body),
+        result=body.get("result"),
+        version=_version(verb, body),
+    )
+
+
+def _send(app: SagaApp, saga_id: str, body: Mapping[str, Any], actor: str) -> SagaStatus:
+    if "event" not in body:
+        raise InputRejected("send: the event is missing; it is the answer, as JSON")
+    row, version = app.store.queries.row(saga_id), _version(SEND, body)
+    if version is not None and version != row.version:
+        raise StaleVersion(f"send saga {saga_id}: it is at version {row.version} by now, not {version}; look again")
+    return answer(app, row, _text(SEND, body, "step"), body["event"], actor=actor).state
+
+
+def _text(verb: str, body: Mapping[str, Any], name: str) -> str:
+    text = body.get(name, "")
+    if not isinstance(text, str):
+        raise InputRejected(f"{verb}: {name} is a text")
+    return text
+
+
+def _version(verb: str, body: Mapping[str, Any]) -> int | None:
+    version = body.get("expected_version")
+    if version is not None and (isinstance(version, bool) or not isinstance(version, int)):
+        raise InputRejected(f"{verb}: expected_version is a whole number")
+    return version
+
+
+def _resolution(verb: str, body: Mapping[str, Any]) -> Resolution | None:
+    given = body.get("resolution")
+    if given in (None, ""):
+        return None
+    try:
+        return Resolution(given)
+    except ValueError:
+        known = ", ".join(each.value for each in Resolution)
+        raise InputRejected(f"{verb}: resolution={given!r}; it is one of {known}") from None

@@ -1,0 +1,48 @@
+"""The page: three static files, which ask the JSON API beside them for everything."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+
+ASSETS: Mapping[str, str] = {
+    "index.html": "text/html; charset=utf-8",
+    "console.js": "text/javascript; charset=utf-8",
+    "console.css": "text/css; charset=utf-8",
+}
+"""Each with its content type. `index.html` names the others without a path."""
+
+HEADERS: Mapping[str, str] = {
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self'; "
+        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-store",
+}
+"""What every answer carries: no script but ours runs, and nothing is kept."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asset:
+    """A file of the page."""
+
+    body: bytes
+    content_type: str
+
+
+@cache
+def asset(name: str) -> Asset:
+    """A file of the page.
+
+    Args:
+        name: one of `ASSETS`.
+
+    Raises:
+        KeyError: there is no such file.
+    """
+    content_type = ASSETS[name]
+    return Asset(body=(files(__package__) / "static" / name).read_bytes(), content_type=content_type)

@@ -1,0 +1,95 @@
+"""One saga in full."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from saga_celery.app import SagaApp
+from saga_celery.app.reading import words
+from saga_celery.app.reading.case import Case, case_of
+from saga_celery.app.reading.plain import plain
+from saga_celery.app.reading.saga_record import saga_record
+from saga_celery.app.reading.sentences import cause
+from saga_celery.app.reading.waiting import waiting
+from saga_celery.contrib.console.trouble import of_letter, of_waits
+from saga_celery.core.moves import next_moves
+from saga_celery.core.plan import StepKind
+from saga_celery.core.states import SagaStatus, StepStatus
+
+MOST_STEPS = 300
+"""Steps and items of lists that are told of one by one."""
+MOST_HISTORY = 300
+"""Transitions that are told of: the latest."""
+
+
+def saga(app: SagaApp, saga_id: str) -> dict[str, Any]:
+    """A saga: its plan, how far each step got in both directions, what it waits for, its family, and its history.
+
+    Args:
+        app: where it is.
+        saga_id: its id.
+
+    Returns:
+        What `saga show --json --history` tells, values redacted, and beside it `plan`, `troubles`, and `moves`: what
+        can be asked of the saga now.
+
+    Raises:
+        SagaNotFound: there is none.
+    """
+    app.check_schema()
+    case = case_of(app, saga_id)
+    record = saga_record(case, with_history=True)
+    turn = case.found.state.turn
+    steps = [{**each, "label": words.step_label(each["step"], each["item"])} for each in record["steps"]]
+    found: dict[str, Any] = plain(
+        {
+            **record,
+            "because": None if turn is None else cause(turn),
+            "plan": [_planned(step) for step in case.plan.steps],
+            "steps": [
+                {**each, "words": words.step_status(step)}
+                for each, step in zip(steps[:MOST_STEPS], case.found.state.steps.values(), strict=False)
+            ],
+            "steps_left_out": max(len(steps) - MOST_STEPS, 0),
+            "history": record["history"][-MOST_HISTORY:],
+            "history_left_out": max(len(record["history"]) - MOST_HISTORY, 0),
+            "troubles": [*_letters(case), *of_waits(case.found.awaited, case.now)],
+            "moves": list(_moves(case)),
+            "now": case.now,
+        }
+    )
+    return found
+
+
+def _planned(step: Any) -> dict[str, Any]:
+    return {
+        "name": step.name,
+        "after": step.after,
+        "kind": step.kind,
+        "pivot": step.pivot,
+        "compensable": step.compensable,
+    }
+
+
+def _letters(case: Case) -> Iterator[dict[str, Any]]:
+    state = case.found.state
+    return (of_letter(letter, next_moves(case.plan, state, letter)) for letter in state.letters)
+
+
+def _moves(case: Case) -> Iterator[dict[str, Any]]:
+    """The likeliest first. A saga may still refuse one: what it allows is decided when it is asked."""
+    state = case.found.state
+    for trouble in _letters(case):
+        for verb in trouble["moves"]:
+            yield {"verb": verb, "step": "" if verb == "cancel" else trouble["step"]}
+    for wait in waiting(case.found, case.plan):
+        if wait.kind is StepKind.WAIT:
+            yield {"verb": "send", "step": wait.step}
+    for step in state.steps.values():
+        if step.status is StepStatus.BACKING_OFF:
+            yield {"verb": "retry", "step": words.step_label(step.name, step.item)}
+    if not state.status.ended:
+        yield {"verb": "resume" if state.suspended else "suspend", "step": ""}
+    if state.status in (SagaStatus.PENDING, SagaStatus.RUNNING):
+        yield {"verb": "cancel", "step": ""}

@@ -1,0 +1,367 @@
+"""What people and handles ask. Nothing here steers a saga."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import fields
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.sql.elements import ColumnElement
+
+from saga_celery.core.events import OperatorActed, SagaSuspended
+from saga_celery.core.states import Direction, Parent, SagaState, SagaStatus, Slot
+from saga_celery.engine.ports import Awaited
+from saga_celery.errors import SagaNotFound
+from saga_celery.store.clock import Clock, after, db_between, db_now, now
+from saga_celery.store.codec import fact_from_json, from_json, loads
+from saga_celery.store.connections import Connections
+from saga_celery.store.rows import DONE, letter_from
+from saga_celery.store.schema import (
+    saga,
+    saga_awaited,
+    saga_dead_letter,
+    saga_history,
+    saga_key,
+    saga_tag,
+    saga_worker,
+)
+from saga_celery.store.views import (
+    ChildRow,
+    Count,
+    Heartbeat,
+    HistoryEntry,
+    Letter,
+    OpenWait,
+    SagaRow,
+    Snapshot,
+    Suspension,
+)
+
+STUCK_AFTER = 60.0
+"""Seconds for which something awaited may be overdue before its saga counts as stuck: no sweeper runs."""
+IN_VAIN = 3
+"""Repetitions of one message after which its saga counts as stuck: nobody takes it."""
+MAY_BE_SUSPENDED = [status.value for status in SagaStatus if status not in DONE]
+"""The states by whose index those that are suspended are found."""
+MOST_IDS = 500
+"""Ids in one query."""
+
+_ROW = [saga.c.state if part.name == "status" else saga.c[part.name] for part in fields(SagaRow)]
+
+
+class Queries:
+    """Reads for handles, command line and web pages.
+
+    Args:
+        connections: the database.
+        clock: whose time counts.
+        load: reads a saga's state.
+    """
+
+    def __init__(self, connections: Connections, clock: Clock, load: Callable[[str], SagaState | None]) -> None:
+        self._connections = connections
+        self._clock = clock
+        self._load = load
+
+    # -------------------------------------------------------------------------------------------------------- one saga
+
+    def id_of(self, name: str, key: str) -> str:
+        """The saga that has a key.
+
+        Raises:
+            SagaNotFound: none has it.
+        """
+        query = sa.select(saga_key.c.saga_id).where(saga_key.c.name == name, saga_key.c.key == key)
+        for (found,) in self._all(query):
+            return str(found)
+        raise SagaNotFound(f"no saga {name} has the key {key!r}")
+
+    def owners(self, key: str) -> list[SagaRow]:
+        """The sagas that have a key, one for each name that uses it."""
+        owned = sa.select(*_ROW).join(saga_key, saga_key.c.saga_id == saga.c.id).where(saga_key.c.key == key)
+        return [_saga_row(row) for row in self._all(owned.order_by(saga.c.name))]
+
+    def row(self, saga_id: str) -> SagaRow:
+        """A saga as lists show it.
+
+        Raises:
+            SagaNotFound: there is none of this id.
+        """
+        for row in self._all(sa.select(*_ROW).where(saga.c.id == saga_id)):
+            return _saga_row(row)
+        raise SagaNotFound(f"no saga has the id {saga_id!r}")
+
+    def snapshot(self, saga_id: str) -> Snapshot:
+        """A saga as it stands.
+
+        Raises:
+            SagaNotFound: there is none of this id.
+        """
+        row, state = self.row(saga_id), self._load(saga_id)
+        if state is None:
+            raise SagaNotFound(f"no saga has the id {saga_id!r}")
+        return Snapshot(saga=row, state=state, tags=self._tags(saga_id), awaited=self.awaited(saga_id))
+
+    def children(self, saga_id: str) -> list[ChildRow]:
+        """The children of a saga, the first one first; of a step that ran anew, those of each time."""
+        query = sa.select(*_ROW, saga.c.parent).where(saga.c.parent_id == saga_id)
+        return [_child_row(row) for row in self._all(query.order_by(saga.c.created_at, saga.c.id))]
+
+    def statuses(self, saga_ids: Collection[str]) -> dict[str, SagaStatus]:
+        """Where sagas stand; those that are not there are left out."""
+        ids = list(saga_ids)
+        found: dict[str, SagaStatus] = {}
+        for first in range(0, len(ids), MOST_IDS):
+            some = saga.c.id.in_(ids[first : first + MOST_IDS])
+            found |= {
+                row.id: SagaStatus(row.state) for row in self._all(sa.select(saga.c.id, saga.c.state).where(some))
+            }
+        return found
+
+    def history(self, saga_id: str) -> list[HistoryEntry]:
+        """Every transition of a saga, the first one first."""
+        t = saga_history.c
+        query = sa.select(t.version, t.at, t.facts, t.actor).where(t.saga_id == saga_id).order_by(t.version)
+        return [
+            HistoryEntry(version=version, at=at, facts=tuple(map(fact_from_json, loads(facts))), actor=actor)
+            for version, at, facts, actor in self._all(query)
+        ]
+
+    def suspensions(self, rows: Iterable[SagaRow]) -> dict[str, Suspension]:
+        """Who suspended those sagas among these that are suspended, by their ids."""
+        t = saga_history.c
+        ids = [row.id for row in rows if row.suspended]
+        found: dict[str, Suspension] = {}
+        for first in range(0, len(ids), MOST_IDS):
+            some = (t.saga_id.in_(ids[first : first + MOST_IDS]), t.actor.is_not(None))
+            query = sa.select(t.saga_id, t.at, t.facts).where(*some).order_by(t.saga_id, t.version)
+            for saga_id, at, facts in self._all(query):
+                acted, *others = map(fact_from_json, loads(facts))
+                if isinstance(acted, OperatorActed) and any(isinstance(other, SagaSuspended) for other in others):
+                    found[saga_id] = Suspension(since=at, actor=acted.actor, reason=acted.reason)
+        return found
+
+    def _tags(self, saga_id: str) -> Mapping[str, str]:
+        query = sa.select(saga_tag.c.name, saga_tag.c.value).where(saga_tag.c.saga_id == saga_id)
+        return {row.name: row.value for row in self._all(query.order_by(saga_tag.c.name))}
+
+    def awaited(self, saga_id: str) -> tuple[OpenWait, ...]:
+        """What a saga waits for, the most urgent first."""
+        t = saga_awaited.c
+        rows = self._all(sa.select(saga_awaited).where(t.saga_id == saga_id).order_by(t.due_at))
+        return tuple(map(_open_wait, rows))
+
+    # ------------------------------------------------------------------------------------------------------ many sagas
+
+    def find(
+        self,
+        *,
+        name: str | None = None,
+        status: SagaStatus | None = None,
+        key: str | None = None,
+        tags: Mapping[str, str] | None = None,
+        since: datetime | None = None,
+        stuck: bool = False,
+        suspended: bool = False,
+        parent: str | None = None,
+        limit: int = 50,
+        after: SagaRow | None = None,
+    ) -> list[SagaRow]:
+        """Sagas, the newest first.
+
+        Args:
+            name: of this name only.
+            status: of this status only.
+            key: started with this key only, also those whose key another one has taken over.
+            tags: with all of these tags only.
+            since: started then or later, aware.
+            stuck: only those in the dead letters, waiting for something long overdue, or repeating themselves in vain.
+            suspended: only those that are suspended.
+            parent: only the children of the saga of this id.
+            limit: how many at most.
+            after: the last one of the page before.
+        """
+        wanted = self._wanted(name=name, status=status, tags=tags, since=since, stuck=stuck, suspended=suspended)
+        wanted += [saga.c.key == key] if key is not None else []
+        wanted += [saga.c.parent_id == parent] if parent is not None else []
+        wanted += [_behind(after)] if after is not None else []
+        newest = (saga.c.created_at.desc(), saga.c.id.desc())
+        return [_saga_row(row) for row in self._all(sa.select(*_ROW).where(*wanted).order_by(*newest).limit(limit))]
+
+    def count(
+        self,
+        *,
+        name: str | None = None,
+        status: SagaStatus | None = None,
+        tags: Mapping[str, str] | None = None,
+        since: datetime | None = None,
+        stuck: bool = False,
+        suspended: bool = False,
+    ) -> int:
+        """How many sagas `find` would find, without a limit.
+
+        Args:
+            name: see `find`, as for the rest.
+            status: see `find`.
+            tags: see `find`.
+            since: see `find`.
+            stuck: see `find`.
+            suspended: see `find`.
+        """
+        wanted = self._wanted(name=name, status=status, tags=tags, since=since, stuck=stuck, suspended=suspended)
+        ((found,),) = self._all(sa.select(sa.func.count()).select_from(saga).where(*wanted))
+        return int(found)
+
+    def _wanted(
+        self,
+        *,
+        name: str | None,
+        status: SagaStatus | None,
+        tags: Mapping[str, str] | None,
+        since: datetime | None,
+        stuck: bool,
+        suspended: bool,
+    ) -> list[ColumnElement[bool]]:
+        return [
+            *([saga.c.name == name] if name is not None else []),
+            *([saga.c.state == status.value] if status is not None else []),
+            *(saga.c.id.in_(_tagged(*tag)) for tag in (tags or {}).items()),
+            *([saga.c.created_at >= since] if since is not None else []),
+            *([self._stuck()] if stuck else []),
+            *([saga.c.suspended.is_(True), saga.c.state.in_(MAY_BE_SUSPENDED)] if suspended else []),
+        ]
+
+    def _stuck(self) -> ColumnElement[bool]:
+        long_ago = after(self._clock, -STUCK_AFTER)
+        t = saga_awaited.c
+        in_vain = sa.or_(t.due_at < long_ago, t.resends >= IN_VAIN, t.failures >= IN_VAIN)
+        return sa.or_(
+            saga.c.state == SagaStatus.FAILED.value,
+            saga.c.id.in_(sa.select(saga_dead_letter.c.saga_id)),
+            saga.c.id.in_(sa.select(t.saga_id).where(in_vain)),
+        )
+
+    def dead_letters(
+        self, *, name: str | None = None, saga_ids: Collection[str] | None = None, limit: int = 50
+    ) -> list[Letter]:
+        """What waits for an operator, the oldest first.
+
+        Args:
+            name: of sagas of this name only.
+            saga_ids: of these sagas only.
+            limit: how many at most.
+        """
+        t = saga_dead_letter.c
+        wanted = [saga.c.name == name] if name is not None else []
+        wanted += [t.saga_id.in_(saga_ids)] if saga_ids is not None else []
+        query = sa.select(
+            *(saga.c.id, saga.c.name, saga.c.state, t.since),
+            *(t.step, t.item, t.direction, t.generation, t.attempt, t.reason, t.detail, t.result),
+        ).select_from(saga_dead_letter.join(saga, saga.c.id == t.saga_id))
+        oldest = query.where(*wanted).order_by(t.since).limit(limit)
+        return [
+            Letter(
+                saga_id=saga_id,
+                saga_name=saga_name,
+                status=SagaStatus(state),
+                since=since,
+                letter=letter_from((*letter, loads(result))),
+            )
+            for saga_id, saga_name, state, since, *letter, result in self._all(oldest)
+        ]
+
+    # --------------------------------------------------------------------------------------------------------- numbers
+
+    def counts(self) -> list[Count]:
+        """How many sagas there are, by name and status."""
+        query = sa.select(saga.c.name, saga.c.state, sa.func.count()).group_by(saga.c.name, saga.c.state)
+        rows = self._all(query.order_by(saga.c.name, saga.c.state))
+        return [Count(name=name, status=SagaStatus(state), count=count) for name, state, count in rows]
+
+    def oldest_overdue(self) -> float:
+        """Seconds for which the oldest wait has been overdue; 0 when none is. Minutes of it mean: no sweeper runs."""
+        age = db_between(sa.func.min(saga_awaited.c.due_at, type_=saga_awaited.c.due_at.type), now(self._clock))
+        ((found,),) = self._all(sa.select(age))
+        return max(float(found or 0.0), 0.0)
+
+    def unbegun(self, limit: int) -> list[str]:
+        """Sagas with a message that was sent, and that no worker has begun with; the longest wait first."""
+        waits = sa.select(saga_awaited.c.saga_id).where(saga_awaited.c.awaited == Awaited.START.value)
+        since = sa.func.min(saga_awaited.c.since)
+        query = waits.group_by(saga_awaited.c.saga_id).order_by(since, saga_awaited.c.saga_id).limit(limit)
+        return [str(saga_id) for (saga_id,) in self._all(query)]
+
+    def heartbeats(self) -> list[Heartbeat]:
+        """The latest sign of life of every worker process that is known."""
+        t = saga_worker.c
+        query = sa.select(t.id, t.beat_at, db_between(t.beat_at, now(self._clock)), t.attempts).order_by(t.id)
+        return [
+            Heartbeat(worker=worker, beat_at=beat_at, age=float(age), attempts=len(loads(attempts)))
+            for worker, beat_at, age, attempts in self._all(query)
+        ]
+
+    # ---------------------------------------------------------------------------------------------------- the database
+
+    def now(self) -> datetime:
+        """What time it is by the clock that wrote all stored times, aware and in UTC."""
+        fixed = self._clock.fixed()
+        if fixed is not None:
+            return fixed
+        found: datetime = self._all(sa.select(db_now()))[0][0]
+        return found
+
+    def server(self) -> str:
+        """What the database is: `postgresql 16.2`. Connects, so that one that does not answer is told."""
+        with self._connections.autocommit() as connection:
+            version = ".".join(map(str, connection.dialect.server_version_info or ()))
+            return f"{connection.dialect.name} {version}".rstrip()
+
+    def journal_mode(self) -> str | None:
+        """How SQLite keeps readers and writers apart, `wal` if all is well; None on other databases."""
+        if self._connections.dialect != "sqlite":
+            return None
+        with self._connections.autocommit() as connection:
+            return str(connection.exec_driver_sql("PRAGMA journal_mode").scalar_one())
+
+    def _all(self, query: sa.Select[Any]) -> Sequence[Any]:
+        def once() -> Sequence[Any]:
+            with self._connections.autocommit() as connection:
+                return connection.execute(query).all()
+
+        return self._connections.reconnected(once)
+
+
+def _tagged(name: str, value: str) -> sa.Select[Any]:
+    return sa.select(saga_tag.c.saga_id).where(saga_tag.c.name == name, saga_tag.c.value == value)
+
+
+def _behind(last: SagaRow) -> ColumnElement[bool]:
+    """Older than the last one of the page before."""
+    same_time = sa.and_(saga.c.created_at == last.created_at, saga.c.id < last.id)
+    return sa.and_(saga.c.created_at <= last.created_at, sa.or_(saga.c.created_at < last.created_at, same_time))
+
+
+def _saga_row(row: Any) -> SagaRow:
+    found = {column.name: row._mapping[column] for column in _ROW}
+    status = SagaStatus(found.pop("state"))
+    return SagaRow(status=status, **{**found, "suspended": bool(row.suspended), "overdue": bool(row.overdue)})
+
+
+def _child_row(row: Any) -> ChildRow:
+    parent: Parent = from_json(Parent, loads(row.parent))
+    return ChildRow(slot=parent.slot, saga=_saga_row(row))
+
+
+def _open_wait(row: Any) -> OpenWait:
+    return OpenWait(
+        slot=Slot(row.step, row.item, Direction(row.direction), row.generation),
+        awaited=Awaited(row.awaited),
+        due_at=row.due_at,
+        since=row.since,
+        attempt=row.attempt,
+        worker=row.worker,
+        resends=row.resends,
+        failures=row.failures,
+    )

@@ -1,0 +1,85 @@
+"""The latest states that this process stored itself, so that the next transition of a saga needs no read.
+
+A state from here may be out of date, for other processes move sagas as well. To store a transition that was decided on
+it is safe, as the version guards it. A decision that changes nothing never reaches that guard: it must be made again on
+a state that was read from the database.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from dataclasses import replace
+from typing import Any
+
+from saga_celery.core.states import SagaState
+from saga_celery.core.steps import Steps
+from saga_celery.engine.ports import Change
+from saga_celery.store.codec import dumps, loads
+from saga_celery.store.rows import changed_steps
+
+
+class RecentStates:
+    """At most `size` sagas, the longest unused one goes first. Safe for threads."""
+
+    def __init__(self, size: int = 512) -> None:
+        self._size = size
+        self._lock = threading.Lock()
+        self._states: OrderedDict[str, SagaState] = OrderedDict()
+
+    def get(self, saga_id: str) -> SagaState | None:
+        """The latest state that is known here; its JSON is the caller's own."""
+        with self._lock:
+            found = self._states.get(saga_id)
+            if found is not None:
+                self._states.move_to_end(saga_id)
+        return _apart(found) if found is not None else None
+
+    def keep(self, change: Change) -> None:
+        """Remember a transition that was stored."""
+        self._put(_as_stored(change))
+
+    def learn(self, state: SagaState) -> None:
+        """Remember a state that was read; the caller's code may change its JSON, so it is copied."""
+        self._put(_apart(state))
+
+    def _put(self, state: SagaState) -> None:
+        with self._lock:
+            self._states[state.id] = state
+            self._states.move_to_end(state.id)
+            while len(self._states) > self._size:
+                self._states.popitem(last=False)
+
+    def drop(self, saga_id: str) -> None:
+        """Forget a saga that somebody else moved, or that has ended."""
+        with self._lock:
+            self._states.pop(saga_id, None)
+
+
+def _as_stored(change: Change) -> SagaState:
+    """The state as the database would give it back: a tuple is a list there."""
+    steps = Steps.of(change.after.steps)
+    for step in changed_steps(change):
+        if isinstance(step.result, tuple | list | dict):
+            steps = steps.put(replace(step, result=loads(dumps(step.result))))
+    return replace(change.after, steps=steps, version=change.before.version + 1)
+
+
+def _apart(state: SagaState) -> SagaState:
+    """Copies of what the saga's own code gets into its hands, and might change.
+
+    What the items of a fan-out returned is only ever decoded, and there may be thousands of them.
+    """
+    steps = Steps.of(state.steps)
+    for step in steps.own():
+        if step.items is None and isinstance(step.result, list | dict):
+            steps = steps.put(replace(step, result=_copied(step.result)))
+    return replace(state, input=_copied(state.input), steps=steps)
+
+
+def _copied(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _copied(part) for name, part in value.items()}
+    if isinstance(value, list):
+        return [_copied(part) for part in value]
+    return value

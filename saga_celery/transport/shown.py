@@ -1,0 +1,69 @@
+"""What a message shows of its arguments: in logs, in events, and so in Flower. Celery would show them as they are."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from typing import Any
+
+from celery import Celery, signals
+from celery.utils.saferepr import saferepr
+
+from saga_celery.engine.redaction import HIDDEN, Redaction
+from saga_celery.transport import wire
+
+MOST_PARTS = 500
+"""Parts of an argument that are looked at; Celery cuts the text off at 1024 characters anyway."""
+
+
+def shown_call(
+    task: Any | None, args: Sequence[Any], kwargs: Mapping[str, Any], redaction: Redaction
+) -> dict[str, Any]:
+    """The headers by which Celery shows arguments.
+
+    Args:
+        task: the task, where it is registered here: it tells the names of the positional arguments.
+        args: its positional arguments.
+        kwargs: the others.
+        redaction: tells what is hidden.
+    """
+    names = parameters_of(task)
+    named = zip(args, [*names, *[""] * len(args)], strict=False)
+    hidden = [HIDDEN if redaction.hides(name) else each for each, name in named]
+    return {
+        "argsrepr": saferepr(redaction.value(tuple(hidden), most=MOST_PARTS), maxlen=1024),
+        "kwargsrepr": saferepr(redaction.value(dict(kwargs), most=MOST_PARTS), maxlen=1024),
+    }
+
+
+def parameters_of(task: Any | None) -> tuple[str, ...]:
+    """The names of a task's positional parameters; none where it is not registered here."""
+    return _names(task.run) if task is not None else ()
+
+
+@lru_cache(maxsize=1024)
+def _names(function: Any) -> tuple[str, ...]:
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except (TypeError, ValueError):
+        return ()
+    positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    return tuple(each.name for each in parameters if each.kind in positional)
+
+
+def redact_retries(celery: Celery, redaction: Any) -> None:
+    """A task that puts itself back with `retry()` makes its message anew; its arguments are shown redacted as well.
+
+    Args:
+        celery: the user's app.
+        redaction: gives the redaction, once it is needed.
+    """
+
+    def before_publish(sender: Any = None, headers: Any = None, body: Any = None, **_: Any) -> None:
+        if not headers or not headers.get("retries") or not wire.is_delivery(headers):
+            return
+        args, kwargs, *_rest = body
+        headers.update(shown_call(celery.tasks.get(sender), args, kwargs, redaction()))
+
+    signals.before_task_publish.connect(before_publish, weak=False)

@@ -1,0 +1,91 @@
+"""A million finished sagas cost nothing: what is asked all the time touches what is due, and no more."""
+
+import re
+
+import pytest
+import sqlalchemy as sa
+
+from saga_celery.store.schema import saga, saga_awaited, saga_history, saga_step
+from tests.store.examples import change, due, new, started
+
+FINISHED = 50_000
+
+
+@pytest.fixture
+def crowded(store):
+    """Fifty thousand finished sagas and three thousand open ones, none of them due."""
+    if store.connections.dialect == "mysql":
+        pytest.skip("its EXPLAIN has a form of its own")
+    template = started(store, "template")
+    store.save(change(template))
+    store.start([new(f"open{number}") for number in range(3000)], nudge_after=3600.0)
+    digits = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 50000)"
+    columns = {"id": "'done' || i", "state": "'COMPLETED'", "saga_id": "'done' || i"}
+    with store.connections.transaction() as connection:
+        for table in (saga, saga_history):
+            names = [column.name for column in table.columns]
+            quoted = ", ".join(f'"{name}"' for name in names)
+            values = ", ".join(columns.get(name, f't."{name}"') for name in names)
+            source = f'"{table.name}" t WHERE t."{names[0]}" = \'template\''
+            select = f"{digits} SELECT {values} FROM n, {source}"
+            connection.exec_driver_sql(f'INSERT INTO "{table.name}" ({quoted}) {select}')
+        connection.exec_driver_sql("ANALYZE")
+    return store
+
+
+def plans_of(store, work):
+    """What the database would do for each statement that `work` executes."""
+    seen = []
+    engine = store.connections.engine
+
+    def note(connection, cursor, statement, parameters, *rest):
+        if not statement.startswith(("EXPLAIN", "BEGIN")):
+            seen.append((statement, parameters))
+
+    sa.event.listen(engine, "before_cursor_execute", note)
+    work()
+    sa.event.remove(engine, "before_cursor_execute", note)
+    explain = "EXPLAIN " if store.connections.dialect == "postgresql" else "EXPLAIN QUERY PLAN "
+    with store.connections.autocommit() as connection:
+        found = [connection.exec_driver_sql(explain + sql, parameters).all() for sql, parameters in seen]
+    return ["\n".join(str(row[-1] if len(row) > 1 else row[0]) for row in rows) for rows in found]
+
+
+def scans(plan):
+    """The tables that are read from one end to the other."""
+    lines = [line.strip(" ->") for line in plan.splitlines()]
+    whole = [line for line in lines if line.startswith(("Seq Scan", "SCAN saga")) and "USING INDEX" not in line]
+    return [line for line in whole if "USING COVERING INDEX" not in line]
+
+
+def test_a_sweep_reads_only_what_is_due(crowded, clock):
+    (plan,) = plans_of(crowded, lambda: crowded.overdue(200, 30.0))
+    assert "ix_saga_awaited_due_at" in plan, plan
+    assert scans(plan) == []
+
+
+def test_a_transition_reads_only_its_own_rows(crowded):
+    """The narrow tables are so small here that reading one as a whole is right; the wide ones must go by their keys."""
+    state = crowded.load("open7")
+    wanted = change(state, awaited=(due(),))
+    plans = plans_of(crowded, lambda: (crowded.load("open7"), crowded.save(wanted)))
+    assert plans
+    for plan in plans:
+        assert not [line for line in scans(plan) if re.search(r"\b(saga|saga_history)\b(?! [as])", line)], plan
+
+
+def test_the_first_page_reads_no_more_than_a_page(crowded):
+    for wanted in ({}, {"name": "shop.order"}, {"name": "shop.order", "limit": 5}):
+        (plan,) = plans_of(crowded, lambda wanted=wanted: crowded.queries.find(**wanted))
+        assert scans(plan) == [], plan
+        assert "saga_by_" in plan
+
+
+def test_what_is_open_is_narrow(crowded):
+    with crowded.connections.autocommit() as connection:
+        sizes = {
+            table.name: connection.execute(sa.select(sa.func.count()).select_from(table)).scalar_one()
+            for table in (saga, saga_awaited, saga_step)
+        }
+    assert sizes["saga"] > FINISHED
+    assert sizes["saga_awaited"] == 3001

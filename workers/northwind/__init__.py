@@ -1,0 +1,1 @@
+"""The Northwind sample orders as CSV; see LICENSE.md."""

@@ -1,0 +1,1 @@
+"""The notifications service: what customers have been told."""
