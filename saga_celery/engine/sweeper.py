@@ -193,13 +193,18 @@ class Sweeper:
             raise
 
     def _out(self, row: Overdue) -> tuple[SagaState | None, Activity | None]:
-        """The saga of a row, and its activity if the attempt that the row is about is still out."""
+        """The saga of a row, and its activity if the attempt that the row is about is still out, as the row knows it.
+
+        One that was claimed since then is not: its message would be sent under that claim, as if whoever sent it knew
+        that nobody runs it.
+        """
         state = self._store.load(row.saga_id)
         step = state.step(row.slot.step, row.slot.item) if state else None
         activity = step.activity(row.slot.direction) if step else None
         if activity is None or activity.message is None:
             return state, None
-        is_out = (activity.generation, activity.attempt) == (row.slot.generation, row.attempt)
+        known = (row.slot.generation, row.attempt, row.epoch)
+        is_out = (activity.generation, activity.attempt, activity.epoch) == known
         return state, activity if is_out else None
 
     # ---------------------------------------------------------------------------------------------------- not started

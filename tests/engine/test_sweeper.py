@@ -245,6 +245,15 @@ class TestNotStarted:
         house.after(10.0)
         assert (house.resent(), house.due_in()) == ([], LEASE)
 
+    def test_what_a_worker_claims_at_this_moment_is_not_sent_again_under_its_claim(self, monkeypatch):
+        house = House(ONCE)
+        house.store.clock.advance(10.0)
+        unclaimed = house.store.overdue(1, LEASE)
+        monkeypatch.setattr(house.store, "overdue", lambda batch, lease: unclaimed)
+        house.claimed()
+        house.sweeper.tick()
+        assert house.resent() == []
+
     def test_a_row_without_a_message_is_put_off(self):
         house = House()
         probe = Slot("a", 0, Direction.PROBE)
