@@ -9,6 +9,7 @@ from typing import Any
 import psutil
 import pytest
 from hypothesis import HealthCheck, settings
+from kombu.transport.memory import Channel as InMemory
 
 from saga_celery.transport.broker import Broker as Publishing
 from tests.servers import (
@@ -173,6 +174,12 @@ def no_connection_left_open(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     yield
     for broker in made:
         broker.close()
+
+
+@pytest.fixture(autouse=True)
+def nothing_left_in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All users of `memory://` in a process share its queues: a long one, left behind, changes the next test."""
+    monkeypatch.setattr(InMemory, "queues", {})
 
 
 @pytest.fixture(scope="session")

@@ -15,9 +15,9 @@ from sqlalchemy import event, exc
 from sqlalchemy.engine import URL, Connection, Engine
 from sqlalchemy.pool import ConnectionPoolEntry
 
+from saga_celery.engine.forking import GATE
 from saga_celery.store.addresses import address
 from saga_celery.store.faults import lost, translated
-from saga_celery.store.forking import ForkGate
 from saga_celery.store.retrying import again
 
 T = TypeVar("T")
@@ -49,14 +49,15 @@ class Connections:
         self._lock = threading.Lock()
         self._engine: Engine | None = None
         self._pid = 0
-        self._gate = ForkGate(self.dispose) if self._is_file else None
+        if self._is_file:
+            GATE.close_before_forks(self.dispose)
 
     @property
     def _is_file(self) -> bool:
         return self.dialect == "sqlite" and not _in_memory(self.url)
 
     def _use(self) -> AbstractContextManager[None]:
-        return self._gate.use() if self._gate is not None else nullcontext()
+        return GATE.work() if self._is_file else nullcontext()
 
     @property
     def dialect(self) -> str:

@@ -17,6 +17,7 @@ from typing import Any
 
 from celery import Celery
 
+from saga_celery.engine.forking import GATE
 from saga_celery.transport.broker import REDIS, Broker, quick_connection
 
 logger = logging.getLogger("saga_celery")
@@ -73,7 +74,8 @@ class EndCaller:
     def _speak(self) -> None:
         while saga_ids := self._next():
             try:
-                self._broker.use(partial(_call_out, saga_ids))
+                with GATE.work():
+                    self._broker.use(partial(_call_out, saga_ids))
             except Exception as failure:  # whatever it is: a hint is not worth a failure
                 logger.info("the ends of %d sagas were not called out: %r", len(saga_ids), failure)
 

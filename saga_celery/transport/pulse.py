@@ -8,6 +8,7 @@ import time
 import zlib
 from collections.abc import Callable
 
+from saga_celery.engine.forking import GATE
 from saga_celery.errors import PublishFailed, StoreError
 from saga_celery.transport.heartbeat import running
 from saga_celery.transport.notices import Notice, Notices
@@ -77,7 +78,8 @@ class Pulse:
 
     def _live(self) -> None:
         while not self._stopped.is_set():
-            self.turn()
+            with GATE.work():
+                self.turn()
             self._woken.wait(self.seconds_left())
             self._woken.clear()
 

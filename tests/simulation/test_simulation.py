@@ -34,6 +34,7 @@ FOUND = {
     106539: "a late effect of an older generation was taken back, unseen, when the step succeeded under its new key",
     108969: "a turn that the pivot had overruled went on for as long as a sibling of the pivot was in flight",
     119128: "what had been told to go on was forgotten when the last letter was settled by a retry with new arguments",
+    775: "a step that a worker claimed as the sweeper looked was sent again under that claim, and ran twice",
     271078: "a message of the next generation was sent again under the key of the one before",
 }
 """Seeds that once failed, and why. A change of the model gives a seed another story; the rules themselves are held

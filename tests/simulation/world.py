@@ -26,6 +26,7 @@ from saga_celery.core.draft import NotAllowed
 from saga_celery.core.plan import Plan, StepKind
 from saga_celery.core.retry import Retry
 from saga_celery.core.states import (
+    Activity,
     Direction,
     Failure,
     Message,
@@ -381,11 +382,19 @@ class World:
     def _claim(self, worker: Worker, out: Outgoing) -> int | None:
         state = self.store.load(out.saga_id)
         step = state.step(out.slot.step, out.slot.item) if state else None
-        holder = step.activity(out.slot.direction).worker if step else ""
+        activity = step.activity(out.slot.direction) if step else Activity()
+        holder = activity.worker
         seen = self.ports.living().holder(out.saga_id, out.slot, out.attempt)
         mine = any((run.out.slot, run.attempt) == (out.slot, out.attempt) for run in worker.runs if run.ended is None)
         rival = mine if holder == worker.name else seen is not None and seen.worker == holder
-        news = e.AttemptStarted(slot=out.slot, attempt=out.attempt, worker=worker.name, rival_alive=rival)
+        known = bool(holder) and activity.epoch <= out.epoch
+        news = e.AttemptStarted(
+            slot=out.slot,
+            attempt=out.attempt,
+            worker=worker.name,
+            rival_alive=rival and not known,
+            own_retry=known,
+        )
         handled = self.in_place.handle(out.saga_id, news)
         claims = [fact for fact in handled.facts if isinstance(fact, e.AttemptClaimed)] if handled else []
         return claims[0].attempt if claims else None
