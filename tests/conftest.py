@@ -10,6 +10,7 @@ import psutil
 import pytest
 from hypothesis import HealthCheck, settings
 from kombu.transport.memory import Channel as InMemory
+from playwright.sync_api import Page, sync_playwright
 
 from saga_celery.transport.broker import Broker as Publishing
 from tests.servers import (
@@ -19,6 +20,7 @@ from tests.servers import (
     EmbeddedPostgres,
     EmbeddedRedis,
     broker_coverage,
+    browser_coverage,
     database_coverage,
     filesystem_broker,
 )
@@ -35,6 +37,9 @@ DATABASES = {found.name: found for found in database_coverage()}
 BROKERS = {found.name: found for found in broker_coverage()}
 
 
+CHROMIUM = browser_coverage()
+
+
 def _available(found: dict[str, Coverage]) -> list[str]:
     return [name for name, coverage in found.items() if coverage.available]
 
@@ -47,7 +52,7 @@ def _skip_unless_available(coverage: Coverage) -> None:
 def pytest_report_header() -> list[str]:
     """Say which databases and brokers this run covers, and why it does without the others."""
     lines = []
-    for title, found in (("databases", DATABASES), ("brokers", BROKERS)):
+    for title, found in (("databases", DATABASES), ("brokers", BROKERS), ("browsers", {"chromium": CHROMIUM})):
         covered = [f"{c.name} ({c.source})" for c in found.values() if c.available]
         missing = [f"{c.name} ({c.source})" for c in found.values() if not c.available]
         lines.append(f"{title}: {', '.join(covered)}" + (f"; without {', '.join(missing)}" if missing else ""))
@@ -219,3 +224,24 @@ def each_broker(request: pytest.FixtureRequest, tmp_path: Path) -> Broker:
     if request.param == "rabbitmq":
         return Broker(url=os.environ["SAGA_TEST_RABBITMQ_URL"])
     return request.getfixturevalue("broker")
+
+
+# ── browsers ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.fixture
+def page() -> Iterator[Page]:
+    """A page in a headless Chromium of this test's own. An error within the page's script fails the test.
+
+    Not shared between tests: its driver runs an event loop in this thread, which other tests need for theirs.
+    """
+    _skip_unless_available(CHROMIUM)
+    thrown: list[str] = []
+    with sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=CHROMIUM.source, args=["--no-sandbox", "--disable-gpu"])
+        page = browser.new_page(viewport={"width": 1200, "height": 800}, locale="en-GB", timezone_id="UTC")
+        page.set_default_timeout(60_000)
+        page.on("pageerror", lambda error: thrown.append(str(error)))
+        yield page
+        browser.close()
+    assert thrown == []

@@ -357,6 +357,14 @@ def broker_coverage() -> list[Coverage]:
     ]
 
 
+def browser_coverage() -> Coverage:
+    """A Chromium on the PATH, under whatever name; its path is the source."""
+    for name in ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable"):
+        if path := shutil.which(name):
+            return Coverage(name="chromium", source=path)
+    return Coverage(name="chromium", source="no chromium or google-chrome on the PATH", available=False)
+
+
 def _from_environment(name: str, variable: str, package: str = "") -> Coverage:
     if os.environ.get(variable):
         return Coverage(name=name, source=variable)
