@@ -15,9 +15,9 @@ from kombu.exceptions import KombuError, OperationalError, SerializationError
 
 from saga_celery.errors import PublishFailed
 
-CONNECT_SECONDS = 0.8
+CONNECT_SECONDS = 0.5
 """Longest wait for a host that does not answer at all."""
-SOCKET_SECONDS = 0.8
+SOCKET_SECONDS = 0.5
 """Longest wait for an answer on a connection that stood."""
 REST_SECONDS = 2.0
 """After a failure nothing is tried for so long; whoever asks is told at once."""
