@@ -111,6 +111,13 @@ def again(self: Task, what: str, key: str = "") -> str:
     return f"{what} done"
 
 
+@app.task(name="shop.orders_more")
+def orders_more(what: str, key: str = "") -> str:
+    """Starts a saga from within a task; a second copy of it would find the first one's."""
+    note(what, key)
+    return ErrandSaga.start(Errand(name=f"{what} further"), key=key or what).id
+
+
 # ── sagas ────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 

@@ -20,6 +20,7 @@ ERRANDS: dict[str, dict[str, Any]] = {
     "again": {"task": "shop.again"},
     "again unkeyed": {"task": "shop.again", "keyed": False},
     "till": {"undo_task": "shop.broken", "fails_at_last": True},
+    "orders": {"task": "shop.orders_more"},
     "bystander": {},
 }
 
@@ -71,6 +72,13 @@ def test_a_result_that_is_no_json_is_an_effect_without_result(open_shop: Shop, e
     assert (step, reason) == ("second", "in_doubt")
     assert "is no JSON" in detail
     assert open_shop.effects("strange") == ["first", "second"]
+
+
+def test_a_task_may_start_a_saga(open_shop: Shop, errands: dict[str, str]) -> None:
+    assert open_shop.end_of(errands["orders"]) == "COMPLETED"
+    (further,) = open_shop.query("SELECT id FROM saga WHERE key LIKE :key", key=f"{errands['orders']}:second%")
+    assert open_shop.end_of(further[0]) == "COMPLETED"
+    assert open_shop.effects("orders:second further") == ["first", "second", "last"]
 
 
 @pytest.mark.parametrize("name", ["again", "again unkeyed"])
