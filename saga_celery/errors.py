@@ -6,9 +6,9 @@
     ├─ InputRejected (ValueError)     the input or payload of a saga does not fit; nothing was stored
     ├─ UnknownSaga (LookupError)      no saga definition has this name here
     ├─ SagaNotFound (LookupError)     no saga with this id or key in this database
-    ├─ KeyConflict                    the key belongs to a saga that was started with another input
+    ├─ KeyConflict                    the key belongs to a saga that was started with another input; names it
     ├─ EventConflict                  the event id belongs to an event with another content
-    ├─ AlreadyStarted                 `if_exists="raise"` and the key is taken
+    ├─ AlreadyStarted                 `if_exists="raise"` and the key is taken; names the saga that has it
     ├─ Locked                         `if_locked="raise"` and another saga has the lock; names it (retryable)
     ├─ Refused                        an operator's verb that the saga's state does not allow; names what it does
     │  └─ StaleVersion                … or that was asked of a version that is no more
@@ -93,9 +93,17 @@ class SagaNotFound(SagaError, LookupError):
 
 
 class KeyConflict(SagaError):
-    """The key is taken by a saga with another input."""
+    """The key is taken by a saga with another input.
+
+    Attributes:
+        saga_id: the saga that has it.
+    """
 
     code = "key_conflict"
+
+    def __init__(self, message: str, *, saga_id: str = "") -> None:
+        super().__init__(message)
+        self.saga_id = saga_id
 
 
 class EventConflict(SagaError):
@@ -105,9 +113,17 @@ class EventConflict(SagaError):
 
 
 class AlreadyStarted(SagaError):
-    """The key is taken, and the caller asked with `if_exists="raise"` to be told so."""
+    """The key is taken, and the caller asked with `if_exists="raise"` to be told so.
+
+    Attributes:
+        saga_id: the saga that has it.
+    """
 
     code = "already_started"
+
+    def __init__(self, message: str, *, saga_id: str = "") -> None:
+        super().__init__(message)
+        self.saga_id = saga_id
 
 
 class Locked(SagaError):

@@ -258,9 +258,10 @@ def _owner(executor: Executor, new: NewSaga, if_exists: IfExists) -> str:
     if if_exists == "new_if_ended":
         owner, input_hash = _read_owner(executor, new)  # a rival may have taken it over
     if if_exists == "raise":
-        raise AlreadyStarted(f"saga {owner} has the key {new.key!r} of {new.name} already")
+        raise AlreadyStarted(f"saga {owner} has the key {new.key!r} of {new.name} already", saga_id=owner)
     if input_hash != new.input_hash:
-        raise KeyConflict(f"saga {owner} was started with the key {new.key!r} of {new.name}, but with another input")
+        found = f"saga {owner} was started with the key {new.key!r} of {new.name}, but with another input"
+        raise KeyConflict(found, saga_id=owner)
     return owner
 
 

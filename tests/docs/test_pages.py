@@ -139,6 +139,7 @@ PAGES = (
     "parallel",
     "pivot",
     "results",
+    "starting",
     "testing",
     "typing",
     "unknown-outcomes",
@@ -167,6 +168,11 @@ SAID = {
         "failure shop.CardDeclined over the limit\ncharge 2 ['reserve']",
         "exhausted thank ('retry', 'skip')\n[('thank', 'exhausted', 1)]\nparcel-1",
         "20 receipts",
+    ],
+    "starting": [
+        "True True False\nanother order under this key: True\nstarted before: PENDING",
+        "2 [True, True, False]\nnone of them: OrderSaga: key=''; a key is printable text",
+        "order-2",
     ],
     "typing": ["Success: no issues found in 1 source file\n\n7\n"],
     "unknown-outcomes": [
