@@ -3,6 +3,7 @@
 On MariaDB Django's backend runs on PyMySQL, which stands in for mysqlclient.
 """
 
+import importlib.util
 import sys
 import threading
 from collections.abc import Iterator
@@ -69,7 +70,7 @@ def databases(**aliases: dict[str, Any]) -> Iterator[None]:
     """Let `DATABASES` be these as long as the block lasts."""
     configured()
     if any(each["ENGINE"] == _BACKENDS["mysql"] for each in aliases.values()):
-        _load_mysql_on_pymysql()
+        load_mysql()
     for alias in aliases:
         with suppress(AttributeError):  # one that Django looked at while it was set up
             del connections[alias]
@@ -97,8 +98,10 @@ def database_settings(url: str, **more: Any) -> dict[str, Any]:
     }
 
 
-def _load_mysql_on_pymysql() -> None:
-    """As `pymysql.install_as_MySQLdb()`, but gone when the backend has been imported."""
+def load_mysql() -> None:
+    """Import Django's backend: on mysqlclient where it is installed, else as `pymysql.install_as_MySQLdb()`, but gone after the import."""
+    if importlib.util.find_spec("MySQLdb") is not None:
+        return
     with pytest.MonkeyPatch.context() as patch:
         for part in ("", ".constants", ".converters"):
             patch.setitem(sys.modules, f"MySQLdb{part}", sys.modules[f"{pymysql.__name__}{part}"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 import sqlalchemy as sa
 
 from saga_celery.errors import NotConfigured
-from tests.django_process import configured
+from tests.django_process import configured, load_mysql
 
 POSTGRES = {"ENGINE": "django.db.backends.postgresql", "NAME": "shop"}
 
@@ -37,13 +38,11 @@ def test_options_that_are_for_the_server_go_along_and_those_for_django_stay() ->
 
 
 def test_mariadb() -> None:
-    pytest.importorskip("pymysql")
-    from tests.django_process import _load_mysql_on_pymysql
-
     configured()
-    _load_mysql_on_pymysql()
+    load_mysql()
+    driver = "mysqldb" if importlib.util.find_spec("MySQLdb") else "pymysql"
     settings = {"ENGINE": "django.db.backends.mysql", "NAME": "shop", "USER": "ann", "HOST": "db", "PORT": 3307}
-    assert url_of(**settings) == "mysql+pymysql://ann@db:3307/shop"
+    assert url_of(**settings) == f"mysql+{driver}://ann@db:3307/shop"
     options = {"ssl": {"ca": "/ca.pem"}, "charset": "utf8mb4", "isolation_level": "read committed", "sql_mode": "x"}
     url = sa.make_url(url_of(**{**settings, "HOST": "/run/my.sock", "PORT": ""}, OPTIONS=options))
     assert url.query == {"unix_socket": "/run/my.sock", "charset": "utf8mb4", "ssl_ca": "/ca.pem"}
