@@ -99,7 +99,7 @@ def database_settings(url: str, **more: Any) -> dict[str, Any]:
 
 
 def load_mysql() -> None:
-    """Django\'s backend, on mysqlclient where it is installed, else on PyMySQL in its place, for this import alone."""
+    """Django's backend, on mysqlclient where it is installed, else on PyMySQL in its place, for this import alone."""
     if importlib.util.find_spec("MySQLdb") is not None:
         return
     with pytest.MonkeyPatch.context() as patch:
