@@ -21,10 +21,10 @@ GRAPH_TYPE = "image/svg+xml; charset=utf-8"
 Planned = Mapping[str, Any]
 """One entry of `plan_record`."""
 
-BOX, HEIGHT = 184, 48
-COLUMN, ROW = BOX + 40, HEIGHT + 36
+BOX, HEIGHT = 172, 48
+COLUMN, ROW = BOX + 30, HEIGHT + 36
 MARGIN = 6
-NAME_WIDTH, WORDS_WIDTH = 18, 27
+NAME_WIDTH, WORDS_WIDTH = 18, 25
 """Characters that fit into a box."""
 
 INK, QUIET, LINE = "#1b1b1b", "#4a4a4a", "#868686"

@@ -37,11 +37,6 @@ def tags(saga: Any) -> str:
     return ", ".join(saga.tags)
 
 
-def current_step(saga: Any) -> str:
-    """What is under way, or parked."""
-    return "; ".join(saga.steps)
-
-
 def age(saga: Any) -> str:
     """The time since the start."""
     return str(saga.age)
@@ -52,8 +47,13 @@ def dead_letters(saga: Any) -> Any:
     return format_html('<span class="saga-letters">{}</span>', saga.letters) if saga.letters else ""
 
 
+def current_step(saga: Any) -> str:
+    """What is under way, or parked."""
+    return "; ".join(saga.steps)
+
+
 COLUMNS = tuple(
     admin.display(description=show.__name__.replace("_", " ").removeprefix("short "))(show)
-    for show in (short_id, name, state, key, tags, current_step, age, dead_letters)
+    for show in (short_id, name, state, key, tags, age, dead_letters, current_step)
 )
 """From left to right."""
