@@ -311,6 +311,42 @@ class TestActing:
         assert acted(office, handle) == []
 
 
+class TestManyAtOnce:
+    @staticmethod
+    def ask(client: Client, *handles: SagaHandle[Any], **more: Any) -> Any:
+        ticked = {"_selected_action": [handle.id for handle in handles], "index": 0, "select_across": 0}
+        return client.post(LIST, {"action": "cancel_selected", "reason": "recalled", **ticked, **more}, follow=True)
+
+    def test_each_is_operated_and_those_that_refuse_are_told_of(self, office: Office) -> None:
+        first, second, doubt, left = office.start(), office.start(), office.in_doubt(), office.start()
+        shown = self.ask(office.operator(), first, second, doubt).content.decode()
+        assert "Cancel: carried out at 2 sagas." in shown
+        assert f"Cancel saga {doubt.id}: " in shown
+        for handle in (first, second):
+            assert acted(office, handle) == [("olga", "olga asked for cancel: recalled")]
+        assert acted(office, left) == acted(office, doubt) == []
+
+    def test_what_is_parked_is_retried(self, office: Office) -> None:
+        handle = office.in_doubt()
+        self.ask(office.operator(), handle, action="retry_selected")
+        assert (handle.state, acted(office, handle)) == ("RUNNING", [("olga", "olga asked for retry: recalled")])
+
+    def test_without_reason_or_permission_nothing_is_done(self, office: Office) -> None:
+        handle = office.start()
+        assert "say why" in self.ask(office.operator(), handle, reason=" ").content.decode()
+        viewer = office.viewer()
+        assert self.ask(viewer, handle).status_code == HTTPStatus.FORBIDDEN
+        assert 'name="action"' not in viewer.get(LIST).content.decode()
+        assert acted(office, handle) == []
+
+    def test_too_many_are_refused(self, office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("saga_celery.contrib.django.admin.bulk.MOST", 1)
+        handles = [office.start(), office.start()]
+        shown = self.ask(office.operator(), handles[0], select_across=1).content.decode()
+        assert "at most 1 at once" in shown
+        assert not any(acted(office, handle) for handle in handles)
+
+
 class TestElsewhere:
     def test_the_sagas_are_in_another_database(
         self, admin_tables: None, kept_url: str, kept_file: str, monkeypatch: pytest.MonkeyPatch

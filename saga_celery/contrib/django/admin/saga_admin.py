@@ -16,6 +16,7 @@ from django.urls import reverse
 from saga_celery.app import SagaApp
 from saga_celery.contrib import console
 from saga_celery.contrib.django.admin import search
+from saga_celery.contrib.django.admin.bulk import ACTIONS, ReasonForm
 from saga_celery.contrib.django.admin.change_list import FirstPages, SagaChangeList
 from saga_celery.contrib.django.admin.columns import COLUMNS
 from saga_celery.contrib.django.admin.filters import AttentionFilter, NameFilter, StartedFilter, StateFilter
@@ -46,7 +47,8 @@ class SagaAdmin(admin.ModelAdmin):
     search_fields = ("id",)  # shows the box; what is looked for is said in `get_search_results`
     search_help_text = search.HELP
     paginator = FirstPages
-    actions = None
+    actions = ACTIONS
+    action_form = ReasonForm
 
     class Media:
         css = {"all": ("saga_celery/admin.css",)}  # noqa: RUF012 - as Django wants it
@@ -86,6 +88,12 @@ class SagaAdmin(admin.ModelAdmin):
     def get_changelist(self, request: Any, **kwargs: Any) -> Any:
         """The list that knows the other tables."""
         return SagaChangeList
+
+    def changelist_view(self, request: Any, extra_context: Any = None) -> Any:
+        """The list, and where what is ticked is sent to."""
+        if request.method == "POST" and not self.has_operate_permission(request):
+            raise PermissionDenied
+        return super().changelist_view(request, extra_context)
 
     def get_search_results(self, request: Any, queryset: Any, search_term: str) -> tuple[Any, bool]:
         """By id, key or tags."""
