@@ -157,7 +157,7 @@ SAID = {
         "403 FORBIDDEN\n200 OK\n['COMPLETED']\n",
         "saga_celery_0007 (saga_celery) (head)",
     ],
-    "django": ["parcel-1\n{'state': 'COMPLETED'} parcel-1\n", "shop.order"],
+    "django": ["parcel-1\n{'state': 'COMPLETED'} parcel-1\n", "shop.order", "found: True"],
     "hooks": ["order-1: saga_completed\norder-2: saga_compensated"],
     "limits": ["the whole report"],
     "operators": ["request ['post', 'wrap']\n\nposted: tea in red paper"],
