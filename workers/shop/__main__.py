@@ -20,7 +20,7 @@ LOOK_SECONDS = 0.5
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Keep the shop open, and answer the exit code: 0 after Ctrl-C, 2 when it could not open or its server ended."""
+    """Keep the shop open, and answer the exit code: 0 after Ctrl-C, 2 when it could not open or did not stay so."""
     options = parse(arguments)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:
@@ -43,11 +43,11 @@ def _announce(shop: Shop, options: Options) -> None:
 
 
 def _wait_for_the_end_of(shop: Shop) -> None:
-    """Until Ctrl-C, which is raised here; or until the server ends by itself."""
+    """Until Ctrl-C, which is raised here; or until one of its processes ends by itself."""
     pause = threading.Event()
-    while not shop.server.has_ended:
+    while not (ended := shop.ended()):
         pause.wait(LOOK_SECONDS)
-    raise NotStarted(f"the server has ended; its log is {shop.server.log}")
+    raise NotStarted(f"the {ended[0]} has ended by itself; its log in the folder of --folder tells why")
 
 
 @contextmanager

@@ -32,6 +32,11 @@ class Shop:
     user: str
     password: str
     server: Process
+    fleet: Fleet
+
+    def ended(self) -> list[str]:
+        """The processes that have ended, though nobody stopped them."""
+        return [*self.fleet.ended(), *(["server"] if self.server.has_ended else [])]
 
 
 @contextmanager
@@ -60,10 +65,10 @@ def opened(options: Options, folder: Path) -> Iterator[Shop]:
         }
         _manage(environment, "migrate", "--verbosity", "0")
         _manage(environment, "open_shop")
-        stack.enter_context(Fleet(folder, environment, options.concurrency, {"worker": "workers.shop"}))
+        fleet = stack.enter_context(Fleet(folder, environment, options.concurrency, {"worker": "workers.shop"}))
         server = stack.enter_context(_server(options.port, folder, environment))
         url = _address(server)
-        yield Shop(url=url, user=STAFF, password=password, server=server)
+        yield Shop(url=url, user=STAFF, password=password, server=server, fleet=fleet)
 
 
 def _manage(environment: Mapping[str, str], *command: str) -> None:

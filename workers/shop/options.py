@@ -9,7 +9,7 @@ from pathlib import Path
 
 DESCRIPTION = """\
 Open the shop on this machine: an embedded broker, an SQLite database, a worker and Django's server, until Ctrl-C.
-Another database is named by SHOP_DATABASE_ENGINE, _NAME, _USER, _PASSWORD, _HOST and _PORT, as in Django's DATABASES."""
+Another database is named by SHOP_DATABASE_ENGINE, …_NAME, …_USER, …_PASSWORD, …_HOST and …_PORT, as in Django."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 SECRET_KEY = os.environ.get("SHOP_SECRET_KEY", "not a secret: the launcher makes one for each run")
 DEBUG = os.environ.get("SHOP_DEBUG", "1") == "1"
@@ -55,7 +56,7 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 # -- the one database: orders, sagas, and the barrier's table -----------------------------------------------------
 
 _ENGINE = os.environ.get("SHOP_DATABASE_ENGINE", "django.db.backends.sqlite3")
-DATABASES = {
+DATABASES: dict[str, dict[str, Any]] = {
     "default": {
         "ENGINE": _ENGINE,
         "NAME": os.environ.get("SHOP_DATABASE_NAME", str(Path.cwd() / "shop.db")),

@@ -27,7 +27,7 @@ def place_order(*, product: Product, quantity: int, customer: str, card: str, se
     """
     with transaction.atomic():
         product = Product.objects.get(pk=product.pk)
-        order = Order.objects.create(
+        order: Order = Order.objects.create(
             customer=customer, product=product, quantity=quantity, cents=quantity * product.cents
         )
         new = NewOrder(order=order.pk, product=product.pk, quantity=quantity, cents=order.cents, card=card)
@@ -50,6 +50,7 @@ def decide(order: Order, *, ok: bool, by: str) -> Verdict:
         Refused: the saga has ended; nothing was stored.
     """
     with transaction.atomic():
+        verdict: Verdict
         verdict, is_new = Verdict.objects.get_or_create(order=order, defaults={"ok": ok, "by": by})
         if is_new:
             saga = OrderSaga.get(order.key)

@@ -1,4 +1,4 @@
-"""The steps' tasks. Each writes rows behind a barrier over Django's connection, so that a copy of it changes nothing."""
+"""The steps' tasks. Each writes behind a barrier over Django's connection, so that a copy of it changes nothing."""
 
 from __future__ import annotations
 
