@@ -115,7 +115,6 @@ def test_a_declined_card_is_undone_before_the_eyes_of_who_placed_it(page: Page, 
     assert words(page) == ["undone", "not needed", "failed", "not done"]
     expect(page.locator(".in-stock")).to_have_text(str(before))
     assert stock(shop, "Teapot") == before
-    picture(page, "compensated")
 
 
 def test_a_dear_order_is_approved(page: Page, shop: OpenShop) -> None:

@@ -29,7 +29,7 @@ ROLLED_BACK = 0.3
 SEED = 20
 HANGS = 60.0
 """Seconds after which a request counts as one that hangs."""
-PATIENCE = 300.0
+PATIENCE = 900.0
 """Seconds for all sagas to end."""
 GOOD_CARD = "4242424242424242"
 WRONG_PRICE = "1"
