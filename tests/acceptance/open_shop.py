@@ -72,7 +72,7 @@ def opened(
     finally:
         running.send_signal(signal.SIGINT)
         _, errors = running.communicate(timeout=PATIENCE)
-    assert (running.returncode, errors) == (ends_with, ""), f"ended with {running.returncode}\n{errors}"
+    assert running.returncode == ends_with, f"ended with {running.returncode}\n{errors}"
 
 
 def _database_environment(url: str) -> dict[str, str]:

@@ -25,8 +25,13 @@ expect.set_options(timeout=PATIENCE * 1000)
 
 
 @pytest.fixture(scope="module")
-def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OpenShop]:
-    with opened(tmp_path_factory.mktemp("shop")) as shop:
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("shop")
+
+
+@pytest.fixture(scope="module")
+def shop(folder: Path) -> Iterator[OpenShop]:
+    with opened(folder) as shop:
         shop.manage("shell", "--command", CUSTOMER)
         yield shop
 
@@ -195,11 +200,25 @@ def test_what_raises_after_the_start_leaves_neither_order_nor_saga(page: Page, s
     assert shop.ask(counts) == [(before[0][0] + 1, before[0][1] + 1)]
 
 
+def test_a_worker_that_is_killed_is_replaced(page: Page, shop: OpenShop, folder: Path) -> None:
+    [launcher] = launchers(folder)
+    [worker] = [child for child in launcher.children() if "celery" in child.cmdline()]
+    buy(page, shop, "Tea", GOOD_CARD)
+    worker.kill()
+
+    expect(state(page)).to_have_text("COMPLETED")
+    assert words(page) == ["done", "not needed", "done", "done"]
+
+
+def launchers(folder: Path) -> list[psutil.Process]:
+    """Those of the shops in that folder."""
+    return [child for child in psutil.Process().children() if str(folder) in child.cmdline()]
+
+
 def test_no_process_outlives_a_launcher_that_is_killed(tmp_path: Path) -> None:
     """Not even where it has no time to end them."""
-    mine = psutil.Process()
     with opened(tmp_path, ends_with=-signal.SIGKILL):
-        [launcher] = [child for child in mine.children() if str(tmp_path) in child.cmdline()]
+        [launcher] = launchers(tmp_path)
         left = launcher.children(recursive=True)
         assert len(left) >= 4  # Redis, the worker and its processes, the server
         launcher.kill()

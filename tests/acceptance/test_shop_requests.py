@@ -7,11 +7,11 @@ import random  # noqa: TID251 - which orders are rolled back is drawn, always al
 import threading
 import time
 from collections import Counter
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from http.client import HTTPConnection
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlencode, urlsplit
 
 import pytest
@@ -78,36 +78,20 @@ def strike(redis: EmbeddedRedis) -> None:
 
 @pytest.mark.parametrize("database", sorted(REQUESTS))
 def test_a_saga_for_each_order_that_was_committed(
-    request: pytest.FixtureRequest,
-    own_redis: EmbeddedRedis,
-    tmp_path: Path,
-    database: str,
-    record_property: Any,
+    request: pytest.FixtureRequest, own_redis: EmbeddedRedis, tmp_path: Path, database: str
 ) -> None:
-    url, count = request.getfixturevalue(database), int(os.environ.get("SAGA_SHOP_REQUESTS", REQUESTS[database]))
+    count = int(os.environ.get("SAGA_SHOP_REQUESTS", REQUESTS[database]))
     chance = random.Random(SEED)  # noqa: S311 - no secret
     rolled_back = [chance.random() < ROLLED_BACK for _ in range(count)]
-    midway = threading.Event()
-    asked = iter(range(count))
+    kept = rolled_back.count(False)
 
+    url = request.getfixturevalue(database)
     with opened(tmp_path, "--broker", own_redis.url, database=url, SHOP_PACE="0", SHOP_DEBUG="0") as shop:
         stock_up(shop, count)
-        client = Client(shop)
-
-        def one(back: bool) -> Answer:
-            if next(asked) == count // 2:
-                midway.set()
-            return client.buy(rolled_back=back)
-
         began = time.monotonic()
-        with ThreadPoolExecutor(CLIENTS) as clients:
-            answering = clients.map(one, rolled_back)
-            assert midway.wait(PATIENCE)
-            strike(own_redis)
-            answers = list(answering)
-        seconds = time.monotonic() - began
+        answers = asked_at_once(Client(shop), rolled_back, midway=lambda: strike(own_redis))
+        answered = time.monotonic()
 
-        kept = rolled_back.count(False)
         unlike = [answer for answer in answers if answer.status not in (PLACED, ROLLED)]
         assert not unlike, f"{Counter(answer.status for answer in unlike)}: {unlike[0].text[:3000]}\n{said(tmp_path)}"
         assert [answer.status == ROLLED for answer in answers] == rolled_back
@@ -115,17 +99,35 @@ def test_a_saga_for_each_order_that_was_committed(
         assert started(shop) == ordered(shop)
 
         await_the_end(shop)
-        until_the_end = time.monotonic() - began
         assert shop.ask("SELECT state, count(*) FROM saga GROUP BY state") == [("COMPLETED", kept)]
         assert shop.ask("SELECT count(*) FROM orders_charge") == [(kept,)]
         assert shop.ask("SELECT in_stock FROM orders_product WHERE name = 'Tea'") == [(count - kept,)]
-        slow = sorted(answer.seconds for answer in answers)
-        figures = (
-            f"{database}: {count} requests, {kept} sagas; {seconds:.1f} s ({count / seconds:.0f}/s), "
-            f"median {slow[count // 2]:.2f} s, slowest {slow[-1]:.2f} s; all sagas ended after {until_the_end:.0f} s"
-        )
-        record_property("figures", figures)
-        print(figures)
+        print(database, figures(answers, answered - began, time.monotonic() - began))
+
+
+def asked_at_once(client: Client, rolled_back: Sequence[bool], *, midway: Callable[[], None]) -> list[Answer]:
+    """An order for each; `midway` is called, by this thread, once half of them have been sent."""
+    asked, is_midway = iter(range(len(rolled_back))), threading.Event()
+
+    def one(back: bool) -> Answer:
+        if next(asked) == len(rolled_back) // 2:
+            is_midway.set()
+        return client.buy(rolled_back=back)
+
+    with ThreadPoolExecutor(CLIENTS) as clients:
+        answers = clients.map(one, rolled_back)
+        assert is_midway.wait(PATIENCE)
+        midway()
+        return list(answers)
+
+
+def figures(answers: Sequence[Answer], answered: float, ended: float) -> str:
+    """For whoever reads the output."""
+    took = sorted(answer.seconds for answer in answers)
+    return (
+        f"{len(took)} requests in {answered:.1f} s, median {took[len(took) // 2]:.2f} s, "
+        f"slowest {took[-1]:.2f} s; all sagas had ended after {ended:.0f} s"
+    )
 
 
 def stock_up(shop: OpenShop, tea: int) -> None:

@@ -26,7 +26,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         with suppress(KeyboardInterrupt), _folder(options) as folder, opened(options, folder) as shop:
             _announce(shop, options)
-            _wait_for_the_end_of(shop)
+            _look_after(shop)
     except NotStarted as reason:
         print(reason, file=sys.stderr)
         return 2
@@ -42,12 +42,14 @@ def _announce(shop: Shop, options: Options) -> None:
     print("Ctrl-C closes it.", flush=True)
 
 
-def _wait_for_the_end_of(shop: Shop) -> None:
-    """Until Ctrl-C, which is raised here; or until one of its processes ends by itself."""
+def _look_after(shop: Shop) -> None:
+    """Until Ctrl-C, which is raised here; or until the server ends by itself."""
     pause = threading.Event()
-    while not (ended := shop.ended()):
+    while not shop.server.has_ended:
+        for process in shop.restart_workers():
+            print(f"The worker has ended by itself; process {process} takes its place.", file=sys.stderr)
         pause.wait(LOOK_SECONDS)
-    raise NotStarted(f"the {ended[0]} has ended by itself; its log in the folder of --folder tells why")
+    raise NotStarted("the server has ended by itself; its log in the folder of --folder tells why")
 
 
 @contextmanager

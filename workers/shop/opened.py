@@ -34,9 +34,12 @@ class Shop:
     server: Process
     fleet: Fleet
 
-    def ended(self) -> list[str]:
-        """The processes that have ended, though nobody stopped them."""
-        return [*self.fleet.ended(), *(["server"] if self.server.has_ended else [])]
+    def restart_workers(self) -> list[int]:
+        """Start workers in the places of those that have ended, as a supervisor would; their process ids.
+
+        docs/operations.md tells why a worker needs one.
+        """
+        return [self.fleet.restart(name) for name in self.fleet.ended()]
 
 
 @contextmanager
