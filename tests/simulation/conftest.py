@@ -1,4 +1,4 @@
-"""Measuring coverage would make these worlds three times as slow; the tests of core and engine cover both by themselves."""
+"""Measured for coverage, these worlds take three times as long; the tests of core and engine cover both by themselves."""
 
 from pathlib import Path
 
