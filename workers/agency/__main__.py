@@ -49,6 +49,8 @@ def run(options: Options) -> None:
     with ExitStack() as stack:
         folder = stack.enter_context(_folder(options.folder))
         broker = stack.enter_context(open_broker(options.broker, folder))
+        if not options.json:
+            print(f"Broker: {broker.description}\nDatabase and logs: {folder}\nOpening …", flush=True)
         environment = _environment(options, broker, folder)
         os.environ.update(environment)
         _migrate()
@@ -127,8 +129,6 @@ def _announce(options: Options, server: BaseWSGIServer, broker: Broker, folder: 
         print(json.dumps({"url": url, "broker": broker.url, "folder": str(folder), **staff}), flush=True)
         return
     login = f"the password is {password}" if password else "with the password of the first time"
-    print(f"Broker: {broker.description}")
-    print(f"Database and logs: {folder}")
     print(f"Staff: {AGENT} decides, {TRAINEE} looks; {login}")
     print(f"The travel agency is open: {url}  (Ctrl-C ends it)", flush=True)
 
