@@ -30,6 +30,7 @@ PATIENCE = 600
 """Seconds for one block; a type checker that begins without a cache takes a while on a busy machine."""
 ELSEWHERE = {
     "make demo\n": "tests/acceptance runs it",
+    "make agency\n": "the same",
     'pip install "saga-celery[cli]"\n': "tests/test_packaging.py checks the name and the extra",
     'pip install "saga-celery[flask,cli]" flask-sqlalchemy\n': "what the tests run on",
     'pip install "saga-celery[cli]" fastapi "sqlalchemy[asyncio]" aiosqlite\n': "the same",

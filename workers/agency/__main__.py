@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -21,8 +22,9 @@ from werkzeug.serving import BaseWSGIServer, make_server
 from workers.agency.factory import create_app
 from workers.agency.opening import AGENT, TRAINEE, open_agency
 from workers.agency.options import Options, parse
+from workers.agency.worker import supervised
 from workers.demo.broker import Broker, open_broker
-from workers.demo.process import ROOT, NotStarted, Process
+from workers.demo.process import ROOT, NotStarted
 
 HOST = "127.0.0.1"
 
@@ -57,10 +59,10 @@ def run(options: Options) -> None:
         app, password = create_app(), secrets.token_urlsafe(6)
         with app.app_context():
             is_new = open_agency(places=options.places, password=password)
-        stack.enter_context(_worker(folder, environment, options.concurrency))
+        worker = stack.enter_context(supervised(folder, environment, options.concurrency))
         server = stack.enter_context(_server(app, options.port))
         _announce(options, server, broker, folder, password if is_new else None)
-        server.serve_forever()
+        worker.watch()
 
 
 def _environment(options: Options, broker: Broker, folder: Path) -> dict[str, str]:
@@ -86,25 +88,17 @@ def _migrate() -> None:
 
 
 @contextmanager
-def _worker(folder: Path, environment: dict[str, str], concurrency: int) -> Iterator[Process]:
-    command = [sys.executable, "-m", "celery", "--app", "workers.agency.make_celery", "worker"]
-    command += ["--concurrency", str(concurrency), "--loglevel", "INFO", "--without-gossip", "--without-mingle"]
-    worker = Process("worker", command, log=folder / "worker.log", environment=environment)
-    try:
-        worker.await_log(" ready.")
-        yield worker
-    finally:
-        worker.stop()
-
-
-@contextmanager
 def _server(app: Flask, port: int) -> Iterator[BaseWSGIServer]:
     """With a thread for each request."""
     logging.getLogger("werkzeug").setLevel(logging.WARNING)  # not a line for each look at a page
     server = make_server(HOST, port, app, threaded=True)
+    thread = threading.Thread(target=server.serve_forever, name="web")
+    thread.start()
     try:
         yield server
     finally:
+        server.shutdown()
+        thread.join()
         server.server_close()
 
 

@@ -29,6 +29,7 @@ def create_app() -> Flask:
             "broker_url": "redis://localhost:6379/0",
             "broker_connection_retry_on_startup": True,
             "task_ignore_result": True,
+            "worker_prefetch_multiplier": 1,
         },
         SESSION_COOKIE_SAMESITE="Lax",
         APPROVAL_FROM_CENTS=500_000,
