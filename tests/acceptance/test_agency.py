@@ -253,6 +253,7 @@ def test_a_trainee_looks_and_does_not_act(agency: Agency, colleague: Any, waitin
     trainee, before = colleague(agency.trainee), version(agency, waiting)
     look_at(trainee, agency, waiting)
     expect(trainee.get_by_role("heading", name="History")).to_be_visible()
+    assert trainee.locator("dt", has_text="result").count() == 0  # there is none yet
     assert trainee.get_by_role("heading", name="Actions").count() == 0
     assert trainee.locator("details, main button").count() == 0
     status, told = ask(trainee, waiting, token=token_of(trainee), reason="for fun")
