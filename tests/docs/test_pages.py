@@ -31,6 +31,7 @@ PATIENCE = 600
 ELSEWHERE = {
     "make demo\n": "tests/acceptance runs it",
     "make shop\n": "the same",
+    "make agency\n": "the same",
     'pip install "saga-celery[cli]"\n': "tests/test_packaging.py checks the name and the extra",
     'pip install "saga-celery[flask,cli]" flask-sqlalchemy\n': "what the tests run on",
     'pip install "saga-celery[cli]" fastapi "sqlalchemy[asyncio]" aiosqlite\n': "the same",

@@ -1,4 +1,4 @@
-"""Measured for coverage, these worlds take three times as long; the tests of core and engine cover both by themselves."""
+"""Coverage would make these worlds three times as slow; the tests of core and engine reach all of both alone."""
 
 from pathlib import Path
 

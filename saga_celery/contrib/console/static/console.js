@@ -151,7 +151,7 @@
   }
 
   function facts(saga) {
-    const pair = (title, value) => value !== "" && value !== null && value !== undefined && [h("dt", null, title), h("dd", null, value)];
+    const pair = (title, value) => value !== "" && value !== false && value !== null && value !== undefined && [h("dt", null, title), h("dd", null, value)];
     const tags = Object.entries(saga.tags).map(([name, value]) => name + "=" + value).join(", ");
     return h("dl", null, pair("id", h("code", null, saga.id)), pair("key", saga.key), pair("tags", tags), pair("lock", saga.lock),
       pair("started", when(saga.created_at)), pair("ended", when(saga.ended_at)), pair("deadline", when(saga.deadline_at)),
