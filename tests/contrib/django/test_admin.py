@@ -203,6 +203,15 @@ class TestPage:
         assert "waits for news</span>: Approval, until " in shown.replace("tests.contrib.django.conftest.", "")
         assert '<th scope="row">action of approve</th>' in shown
 
+    def test_long_pages_are_cut(self, office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A form that was refused is never cut off."""
+        monkeypatch.setattr("saga_celery.contrib.django.admin.page.MOST_FORMS", 1)
+        handle, operator = office.in_doubt(), office.operator()
+        assert operator.get(page(handle)).content.decode().count("<summary>") == 1
+        shown = post(operator, office, handle, "skip", "pack", reason="").content.decode()
+        assert "<summary>Skip pack</summary>" in shown
+        assert shown.count("<summary>") == 1
+
     def test_who_may_only_look_sees_no_forms(self, office: Office) -> None:
         handle = office.in_doubt()
         viewer, operator = office.viewer(), office.operator()
