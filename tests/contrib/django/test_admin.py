@@ -269,6 +269,9 @@ class TestActing:
         wrong = post(operator, office, handle, "send", "approve", event='{"ok": "perhaps"}', reason=None)
         assert wrong.status_code == HTTPStatus.BAD_REQUEST
         assert "{&quot;ok&quot;: &quot;perhaps&quot;}" in wrong.content.decode()
+        nothing = post(operator, office, handle, "send", "approve", event="null", reason=None)
+        assert nothing.status_code == HTTPStatus.BAD_REQUEST
+        assert "the event is missing" not in nothing.content.decode()
         answer = post(operator, office, handle, "send", "approve", event='{"ok": true}', reason=None)
         assert answer.status_code == HTTPStatus.FOUND
         office.shop.look(handle)
