@@ -15,10 +15,10 @@ from django.db import connection, connections
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
-from saga_celery import SagaHandle
+from saga_celery import Child, Saga, SagaHandle, step
 from saga_celery.core.states import StepStatus
 from tests.contrib.django.conftest import empty_tables, on, shop_on
-from tests.contrib.django.office import LIST, Office, admin_tables, define, listed, office, page
+from tests.contrib.django.office import LIST, Office, Order, admin_tables, define, listed, office, page
 from tests.docs.test_pages import ROOT
 
 __all__ = ["admin_tables", "office"]
@@ -182,6 +182,36 @@ class TestPage:
         for secret in ("4111", "7423"):
             assert secret not in shown
 
+    def test_parents_and_children_lead_to_each_other(self, office: Office) -> None:
+        class BasketSaga(Saga[int, None]):
+            name = "shop.basket"
+
+            @step(pivot=True)
+            def deliver(self, number: int) -> Child[str]:
+                return office.delivery.si(Order(sku="tea"))
+
+        parent, viewer = BasketSaga.start(1), office.viewer()
+        office.shop.look(parent)
+        (child,) = office.record(parent)["children"]
+        there = f"{LIST}{child['id']}/change/"
+        assert f'href="{there}"' in viewer.get(page(parent)).content.decode()
+        assert f'href="{page(parent)}"' in viewer.get(there).content.decode()
+
+    def test_what_a_saga_waits_for(self, office: Office) -> None:
+        handle = office.waiting()
+        shown = office.viewer().get(page(handle)).content.decode()
+        assert "waits for news</span>: Approval, until " in shown.replace("tests.contrib.django.conftest.", "")
+        assert '<th scope="row">action of approve</th>' in shown
+
+    def test_long_pages_are_cut(self, office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A form that was refused is never cut off."""
+        monkeypatch.setattr("saga_celery.contrib.django.admin.page.MOST_FORMS", 1)
+        handle, operator = office.in_doubt(), office.operator()
+        assert operator.get(page(handle)).content.decode().count("<summary>") == 1
+        shown = post(operator, office, handle, "skip", "pack", reason="").content.decode()
+        assert "<summary>Skip pack</summary>" in shown
+        assert shown.count("<summary>") == 1
+
     def test_who_may_only_look_sees_no_forms(self, office: Office) -> None:
         handle = office.in_doubt()
         viewer, operator = office.viewer(), office.operator()
@@ -239,6 +269,9 @@ class TestActing:
         wrong = post(operator, office, handle, "send", "approve", event='{"ok": "perhaps"}', reason=None)
         assert wrong.status_code == HTTPStatus.BAD_REQUEST
         assert "{&quot;ok&quot;: &quot;perhaps&quot;}" in wrong.content.decode()
+        nothing = post(operator, office, handle, "send", "approve", event="null", reason=None)
+        assert nothing.status_code == HTTPStatus.BAD_REQUEST
+        assert "the event is missing" not in nothing.content.decode()
         answer = post(operator, office, handle, "send", "approve", event='{"ok": true}', reason=None)
         assert answer.status_code == HTTPStatus.FOUND
         office.shop.look(handle)

@@ -77,6 +77,10 @@ class _Send(_Asked):
 
     event = JsonField(label="Event, as JSON", error_messages={"required": "Say what to answer, as JSON."})
 
+    def body(self) -> dict[str, Any]:
+        """An event may be null."""
+        return {**super().body(), "event": self.cleaned_data["event"]}
+
 
 _FORMS: Mapping[str, type[_Asked]] = {"skip": _Skip, "resolve": _Resolve, "send": _Send}
 

@@ -19,6 +19,8 @@ Record = Mapping[str, Any]
 
 MOST_SHOWN = 20_000
 """Characters of a value that are shown."""
+MOST_FORMS = 60
+"""Forms on a page: a step that ran a long list may have as many dead letters."""
 
 
 def page_of(app: SagaApp, saga_id: str) -> dict[str, Any]:
@@ -36,6 +38,8 @@ def page_of(app: SagaApp, saga_id: str) -> dict[str, Any]:
         "record": record,
         "graph": mark_safe(console.draw(record["plan"])),  # noqa: S308 - all text in it is escaped there
         "facts": list(_facts(record)),
+        "troubles": record["troubles"][:MOST_FORMS],
+        "troubles_left_out": max(len(record["troubles"]) - MOST_FORMS, 0),
         "steps": [_step(step) for step in record["steps"]],
         "waits": [_wait(wait) for wait in record["awaited"]],
         "history": [{**entry, "at": _moment(entry["at"])} for entry in reversed(record["history"])],
@@ -53,13 +57,15 @@ def actions(record: Record, refused: Form | None = None) -> list[dict[str, Any]]
     moves = list(dict.fromkeys((move["verb"], move["step"]) for move in record["moves"]))
     if asked is not None and asked not in moves:
         moves.insert(0, asked)
+    if asked is not None:
+        moves.sort(key=lambda move: move != asked)  # it has to be among those that are shown
     return [
         {
             "title": f"{verb.capitalize()} {step}".strip(),
             "form": refused if (verb, step) == asked else form_for(verb, step, record["version"]),
             "is_open": (verb, step) == asked,
         }
-        for verb, step in moves
+        for verb, step in moves[:MOST_FORMS]
     ]
 
 
