@@ -53,6 +53,14 @@ USE_TZ = True
 TIME_ZONE = "UTC"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "handlers": {"console": {"class": "logging.StreamHandler"}},
+    # Also without DEBUG, where Django would only write a mail.
+    "loggers": {"django.request": {"handlers": ["console"], "level": "ERROR", "propagate": False}},
+}
+
 # -- the one database: orders, sagas, and the barrier's table -----------------------------------------------------
 
 _ENGINE = os.environ.get("SHOP_DATABASE_ENGINE", "django.db.backends.sqlite3")
