@@ -203,6 +203,14 @@ def test_a_request_that_rolls_back_leaves_neither_booking_nor_saga(customer: Pag
     assert agency.query("SELECT booking_id FROM voucher WHERE code = 'LOUNGE-1'") == [(number,)]
 
 
+def test_a_worker_that_dies_is_replaced(customer: Page, agency: Agency) -> None:
+    children = psutil.Process(agency.pid).children()
+    (worker,) = (child for child in children if "workers.agency.make_celery" in child.cmdline())
+    worker.kill()
+    booked(customer, "Lisbon")
+    becomes(customer, "COMPLETED")
+
+
 def test_others_do_not_see_a_booking(customer: Page, agency: Agency) -> None:
     number = booked(customer, "Lisbon")
     stranger = customer.context.browser.new_context()
