@@ -211,6 +211,16 @@ def test_a_worker_that_dies_is_replaced(customer: Page, agency: Agency) -> None:
     becomes(customer, "COMPLETED")
 
 
+def test_flask_saga_works_on_its_sagas(customer: Page, agency: Agency) -> None:
+    number = booked(customer, "Lisbon", card=DECLINED)
+    becomes(customer, "COMPENSATED")
+    command = (
+        f". {agency.folder}/environment.sh; {sys.executable} -m flask --app workers.agency saga show booking-{number}"
+    )
+    told = subprocess.run(["bash", "-ec", command], cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE)
+    assert "CardDeclined" in told.stdout, told.stderr
+
+
 def test_others_do_not_see_a_booking(customer: Page, agency: Agency) -> None:
     number = booked(customer, "Lisbon")
     stranger = customer.context.browser.new_context()
