@@ -31,6 +31,7 @@ class Agency:
         folder.mkdir(exist_ok=True)
         command = [sys.executable, "-m", "workers.agency", "--json", "--folder", str(folder), *options]
         command += ["--database", database] if database else []
+        self.folder = folder
         self._log = folder / "agency.log"
         self._process = Process("agency", command, log=self._log, environment={"NO_COLOR": "1"})
         self._database = sa.create_engine(database or f"sqlite:///{folder / 'agency.db'}", poolclass=NullPool)

@@ -203,6 +203,24 @@ def test_a_request_that_rolls_back_leaves_neither_booking_nor_saga(customer: Pag
     assert agency.query("SELECT booking_id FROM voucher WHERE code = 'LOUNGE-1'") == [(number,)]
 
 
+def test_a_worker_that_dies_is_replaced(customer: Page, agency: Agency) -> None:
+    children = psutil.Process(agency.pid).children()
+    (worker,) = (child for child in children if "workers.agency.make_celery" in child.cmdline())
+    worker.kill()
+    booked(customer, "Lisbon")
+    becomes(customer, "COMPLETED")
+
+
+def test_flask_saga_works_on_its_sagas(customer: Page, agency: Agency) -> None:
+    number = booked(customer, "Lisbon", card=DECLINED)
+    becomes(customer, "COMPENSATED")
+    command = (
+        f". {agency.folder}/environment.sh; {sys.executable} -m flask --app workers.agency saga show booking-{number}"
+    )
+    told = subprocess.run(["bash", "-ec", command], cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE)
+    assert "CardDeclined" in told.stdout, told.stderr
+
+
 def test_others_do_not_see_a_booking(customer: Page, agency: Agency) -> None:
     number = booked(customer, "Lisbon")
     stranger = customer.context.browser.new_context()

@@ -6,6 +6,7 @@ import json
 import logging
 import os
 import secrets  # noqa: TID251 - keys and passwords for one run
+import shlex
 import shutil
 import signal
 import subprocess
@@ -27,6 +28,7 @@ from workers.demo.broker import Broker, open_broker
 from workers.demo.process import ROOT, NotStarted
 
 HOST = "127.0.0.1"
+ENVIRONMENT = "environment.sh"
 
 
 class CannotBegin(Exception):
@@ -55,6 +57,7 @@ def run(options: Options) -> None:
             print(f"Broker: {broker.description}\nDatabase and logs: {folder}\nOpening …", flush=True)
         environment = _environment(options, broker, folder)
         os.environ.update(environment)
+        _write(environment, folder / ENVIRONMENT)
         _migrate()
         app, password = create_app(), secrets.token_urlsafe(6)
         with app.app_context():
@@ -74,6 +77,12 @@ def _environment(options: Options, broker: Broker, folder: Path) -> dict[str, st
         "AGENCY_CELERY__broker_transport_options": json.dumps(dict(broker.transport_options)),
         "AGENCY_PACE": str(options.pace),
     }
+
+
+def _write(environment: dict[str, str], file: Path) -> None:
+    """For the shell of whoever wants to say `flask saga …`; the key in it is nobody else's business."""
+    file.touch(mode=0o600)
+    file.write_text("".join(f"export {name}={shlex.quote(value)}\n" for name, value in environment.items()))
 
 
 def _migrate() -> None:
@@ -123,6 +132,7 @@ def _announce(options: Options, server: BaseWSGIServer, broker: Broker, folder: 
         print(json.dumps({"url": url, "broker": broker.url, "folder": str(folder), **staff}), flush=True)
         return
     login = f"the password is {password}" if password else "with the password of the first time"
+    print(f"Its sagas: . {folder / ENVIRONMENT}; flask --app workers.agency saga list")
     print(f"Staff: {AGENT} decides, {TRAINEE} looks; {login}")
     print(f"The travel agency is open: {url}  (Ctrl-C ends it)", flush=True)
 
