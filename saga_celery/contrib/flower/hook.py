@@ -22,8 +22,8 @@ from saga_celery.errors import NotConfigured
 
 END_OF_TABS = re.compile(r"</ul>")
 """The first list of the navigation is that of the tabs."""
-BLOCKS = ("title", "navbar", "container")
-"""Of Flower's `base.html`, which the page fills."""
+BLOCKS = ("navbar", "container")
+"""Of Flower's `base.html`, which the page fills; it has a title besides, which Flower 2.0 and 2.1 leave out."""
 TAB = """\
 <li class="nav-item">
   <a class="nav-link{% if active_tab == 'sagas' %} active{% end %}" href="{{ reverse_url('sagas') }}"

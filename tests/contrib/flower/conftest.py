@@ -115,12 +115,12 @@ class Flower:
 
 @pytest.fixture
 def flower(shop, redis_server, tmp_path) -> Iterator[Callable[..., Flower]]:
-    """Starts `celery -A proj flower` with options, and with `saga_*` settings."""
+    """Starts `celery -A proj flower` with options, with `saga_*` settings, and with more code in the module `proj`."""
     made: list[Flower] = []
 
-    def start(*options: str, settings: dict[str, Any] | None = None, **environment: str) -> Flower:
+    def start(*options: str, settings: dict[str, Any] | None = None, code: str = "", **environment: str) -> Flower:
         settings = {"saga_database_url": shop.app.conf.saga_database_url, **(settings or {})}
-        (tmp_path / "proj.py").write_text(PROJECT.format(broker=redis_server.url, settings=settings))
+        (tmp_path / "proj.py").write_text(PROJECT.format(broker=redis_server.url, settings=settings) + code)
         install_entry_points(tmp_path)
         made.append(Flower(tmp_path, *options, **environment))
         return made[-1]

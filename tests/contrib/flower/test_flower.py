@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import os
+from concurrent.futures import ThreadPoolExecutor
 from http import HTTPStatus
 
 import pytest
@@ -179,3 +181,22 @@ def test_oauth(shop, flower):
     assert closed.ask(act, method="POST", body=UNWANTED, **with_token(closed, ann)).status == HTTPStatus.OK
     history = closed.ask(f"/sagas/api/sagas/{saga_id}", **ann).json["history"]
     assert "ann@example.com" in [entry["actor"] for entry in history]
+
+
+SLOW_DATABASE = """
+def wait_for_the_test(executor=None):
+    open("gate").read()
+
+SagaApp.of(app).check_schema = wait_for_the_test
+"""
+
+
+def test_a_slow_database_does_not_hold_up_flower(flower, tmp_path):
+    os.mkfifo(tmp_path / "gate")
+    started = flower(code=SLOW_DATABASE)
+    with ThreadPoolExecutor(1) as browser:
+        asked = browser.submit(started.ask, "/sagas/api/counts")
+        with (tmp_path / "gate").open("w"):  # opens when the other end is read
+            assert started.ask("/healthcheck").text == "OK"
+            assert not asked.done()
+        assert asked.result().json == {"counts": []}

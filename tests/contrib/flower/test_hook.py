@@ -61,8 +61,8 @@ def test_it_fits_the_release_that_is_installed(handlers, settings):
         .generate(active_tab="sagas", reverse_url=str, static_url=str, handler=handler, current_user=None)
     )
     tabs = own.decode().partition("</ul>")[0]
-    assert tabs.count("<li") == tabs.count("</li>") == 4
-    assert tabs.count("active") == 1
+    assert tabs.count("<li") == tabs.count("</li>") > 3
+    assert '<a class="nav-link active" href="sagas"' in tabs
     assert settings["template_loader"].load(page.TEMPLATE)
 
 
