@@ -9,7 +9,7 @@ STAMP := .venv/.installed
 PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test soak check types lint fence format bench clean
+.PHONY: help demo shop agency test soak check types lint fence format bench clean
 MAKEFLAGS += --no-print-directory
 
 help: ## list the targets
@@ -29,6 +29,12 @@ $(STAMP): pyproject.toml
 
 demo: $(STAMP) ## run the order saga on real workers, failures included (ARGS=…)
 	@$(BIN)/python -m workers.demo $(ARGS)
+
+shop: $(STAMP) ## open a Django shop whose orders are sagas, until Ctrl-C (ARGS=…)
+	@$(BIN)/python -m workers.shop $(ARGS)
+
+agency: $(STAMP) ## open a travel agency in Flask, with its own broker and worker, until Ctrl-C (ARGS=…)
+	@$(BIN)/python -m workers.agency $(ARGS)
 
 test: $(STAMP) ## run all tests, then demand full branch coverage of core and engine (ARGS=…)
 	@$(BIN)/python -m pytest -n $(WORKERS) --cov --cov-report= $(ARGS)

@@ -28,8 +28,26 @@ _BACKENDS = {
 _APPS = [
     "django.contrib.contenttypes",
     "django.contrib.auth",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "django.contrib.admin",
     "saga_celery.contrib.django",
     "saga_celery.contrib.django.barrier",
+]
+_MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+_CONTEXT = [
+    "django.template.context_processors.request",
+    "django.contrib.auth.context_processors.auth",
+    "django.contrib.messages.context_processors.messages",
 ]
 
 _once = threading.Lock()
@@ -44,7 +62,24 @@ def configured() -> type[models.Model]:
     with _once:
         if not _models:
             settings.configure(
-                DATABASES={}, INSTALLED_APPS=_APPS, LOGGING_CONFIG=None, USE_TZ=True, TIME_ZONE="America/Chicago"
+                DATABASES={},
+                INSTALLED_APPS=_APPS,
+                LOGGING_CONFIG=None,
+                USE_TZ=True,
+                TIME_ZONE="America/Chicago",
+                SECRET_KEY="of no use",
+                ALLOWED_HOSTS=["*"],
+                ROOT_URLCONF="tests.contrib.django.urls",
+                STATIC_URL="/static/",
+                MIDDLEWARE=_MIDDLEWARE,
+                PASSWORD_HASHERS=["django.contrib.auth.hashers.MD5PasswordHasher"],
+                TEMPLATES=[
+                    {
+                        "BACKEND": "django.template.backends.django.DjangoTemplates",
+                        "APP_DIRS": True,
+                        "OPTIONS": {"context_processors": _CONTEXT},
+                    }
+                ],
             )
             django.setup()
             framework._bound.clear()

@@ -6,6 +6,7 @@ Not xdist's own `xdist_group`, which pytest 9.2 made ineffective without a word.
 from xdist.scheduler import LoadScopeScheduling
 
 TOGETHER = (
+    "tests/acceptance/test_agency.py",
     "tests/acceptance/test_demo.py",
     "tests/acceptance/test_killed_children.py",
     "tests/acceptance/test_one_worker.py",

@@ -31,6 +31,8 @@ PATIENCE = 600
 """Seconds for one block; a type checker that begins without a cache takes a while on a busy machine."""
 ELSEWHERE = {
     "make demo\n": "tests/acceptance runs it",
+    "make shop\n": "the same",
+    "make agency\n": "the same",
     'pip install "saga-celery[cli]"\n': "tests/test_packaging.py checks the name and the extra",
     'pip install "saga-celery[flask,cli]" flask-sqlalchemy\n': "what the tests run on",
     'pip install "saga-celery[cli]" fastapi "sqlalchemy[asyncio]" aiosqlite\n': "the same",
@@ -164,7 +166,7 @@ SAID = {
         "403 FORBIDDEN\n200 OK\n['COMPLETED']\n",
         "saga_celery_0007 (saga_celery) (head)",
     ],
-    "django": ["parcel-1\n{'state': 'COMPLETED'} parcel-1\n", "shop.order"],
+    "django": ["parcel-1\n{'state': 'COMPLETED'} parcel-1\n", "shop.order", "found: True"],
     "flower": ["401 403 405\nsagas suspended: ['order-1']\n"],
     "hooks": ["order-1: saga_completed\norder-2: saga_compensated"],
     "limits": ["the whole report"],

@@ -48,6 +48,10 @@ class Fleet:
     ) -> None:
         self._stop()
 
+    def ended(self) -> list[str]:
+        """The workers that have ended, though nobody stopped them."""
+        return [name for name, worker in self._workers.items() if worker.has_ended]
+
     def kill(self, name: str) -> int:
         """SIGKILL a worker with all its children, and answer the process id it had."""
         worker = self._workers[name]

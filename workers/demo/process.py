@@ -42,6 +42,11 @@ class Process:
         """The process id, which is also that of its group."""
         return self._popen.pid
 
+    @property
+    def has_ended(self) -> bool:
+        """Whether the command itself has ended, for whatever reason."""
+        return self._popen.poll() is not None
+
     def await_sign(self, sign: Callable[[], bool]) -> None:
         """Wait until `sign` is seen, or raise when the process ends or takes too long."""
         deadline = time.monotonic() + STARTUP_SECONDS

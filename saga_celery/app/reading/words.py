@@ -42,6 +42,11 @@ _REASONS: Mapping[Reason, str] = {
 }
 
 
+def status(status: StepStatus) -> str:
+    """A status alone."""
+    return _STEP_WORDS[status]
+
+
 def step_status(step: StepState) -> str:
     """Where a step stands, as a sentence would put it."""
     status, waived_by = step.status, step.activity(Direction.COMPENSATION).waived_by

@@ -28,6 +28,4 @@ def unknown_outcomes() -> Iterator[Finding]:
             "hand on self.key(), or add a probe, idempotent=True or a null_safe compensation",
         )
     else:
-        yield ok(
-            "unknown outcomes", f"sagas: {len(registered())}; every step of theirs can be asked, repeated or undone"
-        )
+        yield ok("unknown outcomes", f"sagas: {len(registered())}; each step can be asked, repeated or undone")

@@ -7,7 +7,25 @@ what, requests and CSRF protection are the business of the surface that mounts i
 from saga_celery.contrib.console.actions import VERBS, act
 from saga_celery.contrib.console.answers import Problem, problem
 from saga_celery.contrib.console.assets import ASSETS, HEADERS, Asset, asset
+from saga_celery.contrib.console.graph import GRAPH_TYPE, draw, graph
 from saga_celery.contrib.console.listing import counts, sagas
 from saga_celery.contrib.console.one_saga import saga
+from saga_celery.contrib.console.plan_record import look
 
-__all__ = ["ASSETS", "HEADERS", "VERBS", "Asset", "Problem", "act", "asset", "counts", "problem", "saga", "sagas"]
+__all__ = [
+    "ASSETS",
+    "GRAPH_TYPE",
+    "HEADERS",
+    "VERBS",
+    "Asset",
+    "Problem",
+    "act",
+    "asset",
+    "counts",
+    "draw",
+    "graph",
+    "look",
+    "problem",
+    "saga",
+    "sagas",
+]

@@ -12,6 +12,7 @@ from saga_celery.app.reading.plain import plain
 from saga_celery.app.reading.saga_record import saga_record
 from saga_celery.app.reading.sentences import cause
 from saga_celery.app.reading.waiting import waiting
+from saga_celery.contrib.console.plan_record import plan_record
 from saga_celery.contrib.console.trouble import of_letter, of_waits
 from saga_celery.core.moves import next_moves
 from saga_celery.core.plan import StepKind
@@ -46,7 +47,7 @@ def saga(app: SagaApp, saga_id: str) -> dict[str, Any]:
         {
             **record,
             "because": None if turn is None else cause(turn),
-            "plan": [_planned(step) for step in case.plan.steps],
+            "plan": plan_record(case.plan, case.found.state),
             "steps": [
                 {**each, "words": words.step_status(step)}
                 for each, step in zip(steps[:MOST_STEPS], case.found.state.steps.values(), strict=False)
@@ -60,16 +61,6 @@ def saga(app: SagaApp, saga_id: str) -> dict[str, Any]:
         }
     )
     return found
-
-
-def _planned(step: Any) -> dict[str, Any]:
-    return {
-        "name": step.name,
-        "after": step.after,
-        "kind": step.kind,
-        "pivot": step.pivot,
-        "compensable": step.compensable,
-    }
 
 
 def _letters(case: Case) -> Iterator[dict[str, Any]]:

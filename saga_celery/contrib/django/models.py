@@ -42,6 +42,8 @@ class Saga(models.Model):
     class Meta:
         db_table = "saga"
         verbose_name = "saga"
+        default_permissions = ("view",)
+        permissions = (("operate_saga", "Can operate sagas: retry, skip, cancel, resolve, send …"),)
         indexes = (
             models.Index(fields=["state", "created_at", "id"], name="saga_by_state"),
             models.Index(fields=["name", "created_at", "id"], name="saga_by_name"),

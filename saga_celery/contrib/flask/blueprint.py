@@ -120,6 +120,10 @@ def _add_queries(blueprint: Blueprint, writable: Writable) -> None:
     def saga(saga_id: str) -> dict[str, Any]:
         return console.saga(_app(), saga_id)
 
+    @blueprint.get("/api/sagas/<saga_id>/graph.svg")
+    def graph(saga_id: str) -> Response:
+        return Response(console.graph(_app(), saga_id), content_type=console.GRAPH_TYPE)
+
 
 def _add_actions(blueprint: Blueprint, writable: Writable) -> None:
     @blueprint.post("/api/sagas/<saga_id>/<verb>")

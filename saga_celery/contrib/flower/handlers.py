@@ -44,6 +44,7 @@ def routes() -> list[URLSpec]:
         URLSpec(r"/sagas/api/sagas", Sagas),
         URLSpec(r"/sagas/api/counts", Counts),
         URLSpec(r"/sagas/api/sagas/([^/]+)", OneSaga),
+        URLSpec(r"/sagas/api/sagas/([^/]+)/graph\.svg", Graph),
         URLSpec(r"/sagas/api/sagas/([^/]+)/([^/]+)", Action),
     ]
 
@@ -151,18 +152,22 @@ class File(Guarded):
 class Api(Guarded):
     """A handler that answers in JSON, also with what is wrong."""
 
-    async def answer(self, ask: Callable[[], dict[str, Any]]) -> None:
+    async def answer(self, ask: Callable[[], dict[str, Any] | str], content_type: str = "") -> None:
         """Ask the database, in a thread: Flower has one loop for everything.
 
         Args:
             ask: blocks; gives what is to be sent.
+            content_type: of a text.
         """
         try:
-            self.finish(await asyncio.get_running_loop().run_in_executor(None, ask))
+            found = await asyncio.get_running_loop().run_in_executor(None, ask)
+            if content_type:
+                self.set_header("Content-Type", content_type)
+            self.finish(found)
         except SagaError as error:
-            found = console.problem(error)
-            self.set_status(found.status)
-            self.finish(found.body)
+            problem = console.problem(error)
+            self.set_status(problem.status)
+            self.finish(problem.body)
 
     def write_error(self, status_code: int, **kwargs: Any) -> None:
         """Say it in a sentence."""
@@ -218,6 +223,15 @@ class OneSaga(Api):
         """In full."""
         sagas = self.sagas
         await self.answer(lambda: console.saga(sagas, saga_id))
+
+
+class Graph(Api):
+    """The steps of a saga as a picture."""
+
+    async def get(self, saga_id: str) -> None:
+        """Draw it."""
+        sagas = self.sagas
+        await self.answer(lambda: console.graph(sagas, saga_id), console.GRAPH_TYPE)
 
 
 class Action(Api):

@@ -75,9 +75,11 @@ def test_one_saga(shop):
     ):
         assert words in found["text"]
     drawings = [each["attributes"]["aria-label"] for each in tags(found["main"]) if each["tag"] == "svg"]
-    assert drawings == ["the steps as a graph", "the steps in time"]
-    boxes = [each for each in tags(found["main"]) if each["attributes"].get("class", "").startswith("box")]
-    assert [each["attributes"]["class"] for each in boxes] == ["box done", "box wrong"]
+    assert drawings == ["the steps in time"]
+    (graph,) = [each["attributes"] for each in tags(found["main"]) if each["tag"] == "img"]
+    version = console.saga(shop.sagas, saga_id)["version"]
+    assert graph["src"] == f"api/sagas/{saga_id}/graph.svg?version={version}"
+    assert graph["alt"] == "the steps as a graph: charge undone, tell failed, took no effect"
 
 
 def test_what_others_wrote_is_text_and_nothing_else(shop):
@@ -90,7 +92,9 @@ def test_what_others_wrote_is_text_and_nothing_else(shop):
     assert HOSTILE in shown["text"]
     for found in (listed, shown):
         made = {each["tag"] for each in tags(found["main"])}
-        assert made.isdisjoint({"img", "script", "iframe", "style", "object"})
+        assert made.isdisjoint({"script", "iframe", "style", "object"})
+        sources = [each["attributes"]["src"] for each in tags(found["main"]) if each["tag"] == "img"]
+        assert all(source.startswith(f"api/sagas/{saga_id}/graph.svg") for source in sources)
         attributes = {name for each in tags(found["main"]) for name in each["attributes"]}
         assert not {name for name in attributes if name.startswith("on")}
         assert not any("script" in each["attributes"].get("href", "") for each in tags(found["main"]))

@@ -88,13 +88,22 @@ class TestLooking:
         assert browser.get(f"/sagas/api/sagas/{saga_id}").json["key"] == "k"
         assert browser.get("/sagas/api/counts").json["counts"][0]["count"] == 1
 
+    def test_the_graph_is_a_picture(self, shop, mounted):
+        browser, saga_id = mounted(), shop.in_doubt()
+        picture = browser.get(f"/sagas/api/sagas/{saga_id}/graph.svg?version=3")
+        assert picture.content_type == "image/svg+xml; charset=utf-8"
+        assert picture.get_data(as_text=True) == console.graph(shop.sagas, saga_id)
+        assert browser.get("/sagas/api/sagas/none/graph.svg").status_code == HTTPStatus.NOT_FOUND
+
     def test_every_answer_forbids_foreign_scripts_and_copies(self, mounted):
         browser = mounted()
         for path in ("/sagas/", "/sagas/console.js", "/sagas/api/sagas", "/sagas/api/sagas/none", "/sagas/api/session"):
             headers = browser.get(path).headers
             assert {name: headers[name] for name in console.HEADERS} == dict(console.HEADERS)
 
-    @pytest.mark.parametrize("path", ["", "console.js", "api/session", "api/sagas", "api/counts", "api/sagas/x"])
+    @pytest.mark.parametrize(
+        "path", ["", "console.js", "api/session", "api/sagas", "api/counts", "api/sagas/x", "api/sagas/x/graph.svg"]
+    )
     def test_who_is_not_authorized_sees_nothing(self, mounted, path):
         browser = mounted()
         del browser.environ_base["HTTP_X_USER"]

@@ -16,7 +16,7 @@ from tests.contrib.flower.conftest import Answer, Flower
 ANN = {"Authorization": "Basic " + base64.b64encode(b"ann:s3cret").decode()}
 WRONG = {"Authorization": "Basic " + base64.b64encode(b"ann:guess").decode()}
 FILES = ("console.js", "console.css", "flower.css")
-QUERIES = ("api/session", "api/sagas", "api/counts", "api/sagas/{id}")
+QUERIES = ("api/session", "api/sagas", "api/counts", "api/sagas/{id}", "api/sagas/{id}/graph.svg")
 ROUTES = ("", *FILES, *QUERIES)
 ACTION = "api/sagas/{id}/cancel"
 UNWANTED = {"reason": "unwanted"}
@@ -72,6 +72,8 @@ def test_without_a_login_everybody_looks_and_nobody_acts(shop, flower):
     assert [each["id"] for each in listed.json["sagas"]] == [saga_id]
     assert open_to_all.ask(f"/monitor/sagas/api/sagas/{saga_id}").json["key"] == "order-1"
     assert open_to_all.ask("/monitor/sagas/api/counts").json["counts"][0]["count"] == 1
+    drawn = open_to_all.ask(f"/monitor/sagas/api/sagas/{saga_id}/graph.svg")
+    assert (drawn.headers["Content-Type"], drawn.text[:4]) == (console.GRAPH_TYPE, "<svg")
     missing, wrong = (open_to_all.ask(f"/monitor/sagas/api/sagas{rest}") for rest in ("/none", "?state=x%22%26"))
     assert (missing.status, missing.json["error"]) == (HTTPStatus.NOT_FOUND, "not_found")
     assert (wrong.status, wrong.json["error"]) == (HTTPStatus.BAD_REQUEST, "input_rejected")

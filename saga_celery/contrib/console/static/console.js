@@ -110,28 +110,10 @@
     return DONE.includes(status) ? "done" : WRONG.includes(status) ? "wrong" : "busy";
   }
 
-  function graph(saga) {
-    const whole = new Map(saga.steps.filter((step) => step.item === 0).map((step) => [step.step, step]));
-    const place = new Map();
-    const rows = [];
-    for (const step of saga.plan) {
-      const column = Math.max(-1, ...step.after.map((name) => place.get(name).column)) + 1;
-      rows[column] = (rows[column] || 0) + 1;
-      place.set(step.name, { column, row: rows[column] - 1, step });
-    }
-    const [width, height] = [170, 54];
-    const x = (at) => at.column * width + 4;
-    const y = (at) => at.row * height + 4;
-    const edges = [...place.values()].flatMap((to) => to.step.after.map((name) => {
-      const from = place.get(name);
-      return s("path", { class: "edge", d: `M${x(from) + 130} ${y(from) + 18} L${x(to)} ${y(to) + 18}` });
-    }));
-    const boxes = [...place.values()].map((at) => s("g", { transform: `translate(${x(at)} ${y(at)})` },
-      s("title", null, at.step.name, ": ", (whole.get(at.step.name) || { words: "not begun" }).words),
-      s("rect", { class: "box " + look(whole.get(at.step.name)), width: 130, height: 36, rx: at.step.kind === "task" ? 6 : 18 }),
-      s("text", { x: 10, y: 23 }, (at.step.pivot ? "◆ " : "") + short(at.step.name, 16))));
-    return h("div", { class: "scroll" }, s("svg", { role: "img", "aria-label": "the steps as a graph",
-      width: rows.length * width, height: Math.max(...rows, 1) * height }, edges, boxes));
+  function graph(saga) { // drawn by the server; the version makes the browser fetch it anew
+    const source = "api/sagas/" + encodeURIComponent(saga.id) + "/graph.svg?version=" + saga.version;
+    const told = saga.plan.map((step) => step.name + " " + step.words).join(", ");
+    return h("div", { class: "scroll" }, h("img", { class: "graph", src: source, alt: "the steps as a graph: " + told }));
   }
 
   function timeline(saga) {
@@ -169,7 +151,7 @@
   }
 
   function facts(saga) {
-    const pair = (title, value) => value !== "" && value !== null && value !== undefined && [h("dt", null, title), h("dd", null, value)];
+    const pair = (title, value) => value !== "" && value !== false && value !== null && value !== undefined && [h("dt", null, title), h("dd", null, value)];
     const tags = Object.entries(saga.tags).map(([name, value]) => name + "=" + value).join(", ");
     return h("dl", null, pair("id", h("code", null, saga.id)), pair("key", saga.key), pair("tags", tags), pair("lock", saga.lock),
       pair("started", when(saga.created_at)), pair("ended", when(saga.ended_at)), pair("deadline", when(saga.deadline_at)),

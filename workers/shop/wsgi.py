@@ -1,0 +1,11 @@
+"""For a WSGI server of your own."""
+
+from __future__ import annotations
+
+import os
+
+from django.core.wsgi import get_wsgi_application
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "workers.shop.settings")
+
+application = get_wsgi_application()
