@@ -1,13 +1,14 @@
 """Every code block of the README and the docs is run, in the order in which a reader would.
 
 A Python block that begins with a file name is written to that file, or added to it "(at the end)", and run; one in a
-folder is part of a package, and not run by itself. Shell blocks are run by bash. Two things are changed: where the
-broker is, and how long a reader waits for a saga, as a busy machine is slow.
+folder is part of a package, and not run by itself. Shell blocks are run by bash. Three things are changed: where the
+broker is, Flower's port, and how long a reader waits for a saga, as a busy machine is slow.
 """
 
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -36,6 +37,7 @@ ELSEWHERE = {
     'pip install "saga-celery[flask,cli]" flask-sqlalchemy\n': "what the tests run on",
     'pip install "saga-celery[cli]" fastapi "sqlalchemy[asyncio]" aiosqlite\n': "the same",
     'pip install "saga-celery[django,cli]"\n': "the same",
+    'pip install "saga-celery[flower]"\n': "the same",
 }
 """Blocks that other tests run."""
 
@@ -75,6 +77,9 @@ class Reader:
     def __init__(self, folder: Path, broker: str) -> None:
         self.folder = folder
         self._broker = broker
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self._port = free.getsockname()[1]
         install_entry_points(folder)
 
     def follow(self, page: Path) -> list[str]:
@@ -83,6 +88,7 @@ class Reader:
 
     def run(self, block: Block) -> str:
         text = block.text.replace("redis://localhost:6379/0", self._broker)
+        text = text.replace("5555", str(self._port))
         text = WAITS.sub(r"\1(timeout=240)", text)
         if block.language == "sh":
             return self._shell(text)
@@ -133,6 +139,7 @@ PAGES = (
     "data",
     "fastapi",
     "flask",
+    "flower",
     "django",
     "hooks",
     "limits",
@@ -160,6 +167,7 @@ SAID = {
         "saga_celery_0007 (saga_celery) (head)",
     ],
     "django": ["parcel-1\n{'state': 'COMPLETED'} parcel-1\n", "shop.order", "found: True"],
+    "flower": ["401 403 405\nsagas suspended: ['order-1']\n"],
     "hooks": ["order-1: saga_completed\norder-2: saga_compensated"],
     "limits": ["the whole report"],
     "operators": ["request ['post', 'wrap']\n\nposted: tea in red paper"],
