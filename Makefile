@@ -41,9 +41,10 @@ test: $(STAMP) ## run all tests, then demand full branch coverage of core and en
 	@$(BIN)/coverage report
 	@$(BIN)/coverage report --include='saga_celery/core/*,saga_celery/engine/*' --fail-under=100
 
-soak: $(STAMP) ## 200 workers killed after a charge, 500 trips among dying workers, on each database (ARGS=…)
+soak: $(STAMP) ## killed workers, trips among dying ones, 1,000 requests at each app, on each database (ARGS=…)
 	@SAGA_SOAK=$${SAGA_SOAK:-200} $(BIN)/python -m pytest -n0 --durations=4 tests/acceptance/test_charges.py $(ARGS)
 	@SAGA_SOAK_TRIPS=$${SAGA_SOAK_TRIPS:-500} $(BIN)/python -m pytest -n0 --durations=4 tests/acceptance/test_trips.py $(ARGS)
+	@SAGA_SOAK_REQUESTS=$${SAGA_SOAK_REQUESTS:-1000} $(BIN)/python -m pytest -n0 --durations=6 tests/acceptance/test_shop_requests.py tests/acceptance/test_agency_requests.py $(ARGS)
 
 check: lint types fence ## all that CI runs: lint, types, fence, tests
 	@$(MAKE) test

@@ -14,6 +14,7 @@ import pytest
 from django.contrib.staticfiles.handlers import StaticFilesHandler
 from django.core.handlers.wsgi import WSGIHandler
 from django.core.servers.basehttp import ThreadedWSGIServer, WSGIRequestHandler
+from django.db import connections
 from playwright.sync_api import Page, expect
 
 from tests.contrib.django.office import LIST, Office, admin_tables, office
@@ -49,6 +50,18 @@ def address(office: Office, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     server.shutdown()
     server.server_close()
     thread.join()
+
+
+@pytest.fixture(autouse=True)
+def no_connection_of_another_test(address: str, page: Page) -> Iterator[None]:
+    """Within the event loop of the browser's driver Django keeps other connections than without, and for good.
+
+    The address comes first, so that its server ends last: it waits until the browser lets go of its connections.
+    """
+    yield
+    for alias in connections:
+        connections[alias].close()
+        del connections[alias]
 
 
 def log_in(page: Page, address: str, name: str) -> None:
