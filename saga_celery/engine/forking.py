@@ -65,9 +65,7 @@ class ForkGate:
         me = threading.get_ident()
         with self._changed:
             self._forking = True
-            self._changed.wait_for(
-                lambda: not any(n > 0 for who, n in self._at_work.items() if who != me), LONGEST_WAIT
-            )
+            self._changed.wait_for(lambda: not self._others_at_work(me), LONGEST_WAIT)
         for close in [each() for each in self._to_close]:
             if close is not None:
                 close()

@@ -101,3 +101,12 @@ def test_a_child_begins_with_an_open_gate():
             os._exit(bool(GATE.is_closed))
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
     assert not GATE.is_closed
+
+
+def test_a_child_waits_for_none_of_its_parents_threads(pool):
+    gate = ForkGate()
+    working = gate.work()
+    pool.submit(working.__enter__).result(PATIENCE)  # its thread is not in the child
+    gate.after_fork_in_child()
+    gate.before_fork()
+    assert gate.is_closed
