@@ -4,7 +4,7 @@
 PYTHON ?= python3
 WORKERS ?= 2# pytest processes
 ARGS ?=
-# The tests that measuring coverage slows down; the others take a third less time without it.
+# The tests that must reach every branch; measuring coverage makes others (the simulation) take three times as long.
 MEASURED := tests/core tests/engine tests/definition tests/golden
 BIN := .venv/bin
 STAMP := .venv/.installed

@@ -10,6 +10,7 @@ TOGETHER = (
     "tests/acceptance/test_demo.py",
     "tests/acceptance/test_killed_children.py",
     "tests/acceptance/test_one_worker.py",
+    "tests/acceptance/test_shop.py",
     "tests/simulation/test_simulation.py::TestNotVacuous",
     "tests/transport/test_liveness.py",
     "tests/transport/test_matrix.py",

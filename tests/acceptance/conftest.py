@@ -1,5 +1,7 @@
 """The living deployment of `workers/`, started for a test on servers of the test's own."""
 
+import os
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,6 +10,27 @@ import pytest
 from tests.acceptance.counter import Shop
 from tests.acceptance.deployment import Deployment
 from tests.servers import DATABASES, EmbeddedRedis
+
+HERE = Path(__file__).parent
+SERVERS = ("mariadb", "postgresql")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Stories that run on every database take one of the two servers by turns, so that CI has the time for them.
+
+    `SAGA_TEST_ALL_DATABASES=1` has them all; the tests of the store always do.
+    """
+    if os.environ.get("SAGA_TEST_ALL_DATABASES"):
+        return
+    left_out = [item for item in items if HERE in item.path.parents and _has_its_turn_elsewhere(item)]
+    config.hook.pytest_deselected(items=left_out)
+    items[:] = [item for item in items if item not in left_out]
+
+
+def _has_its_turn_elsewhere(item: pytest.Item) -> bool:
+    database = item.callspec.params.get("database_url") if hasattr(item, "callspec") else None
+    story = item.nodeid.partition("[")[0]
+    return database in SERVERS and database != SERVERS[zlib.crc32(story.encode()) % 2]
 
 
 @pytest.fixture

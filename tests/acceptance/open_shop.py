@@ -71,7 +71,12 @@ def opened(
         yield OpenShop(**json.loads(line), environment=given, database=engine)
     finally:
         running.send_signal(signal.SIGINT)
-        _, errors = running.communicate(timeout=PATIENCE)
+        try:
+            _, errors = running.communicate(timeout=PATIENCE)
+        except subprocess.TimeoutExpired:
+            running.kill()  # its processes end with it, and its pipes are closed
+            running.communicate()
+            raise
     assert running.returncode == ends_with, f"ended with {running.returncode}\n{errors}"
 
 

@@ -7,7 +7,7 @@ import shutil
 import signal
 import sys
 import tempfile
-import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -43,13 +43,20 @@ def _announce(shop: Shop, options: Options) -> None:
 
 
 def _look_after(shop: Shop) -> None:
-    """Until Ctrl-C, which is raised here; or until the server ends by itself."""
-    pause = threading.Event()
-    while not shop.server.has_ended:
+    """Until somebody asks for the end, by Ctrl-C or SIGTERM, or until the server ends by itself.
+
+    The signals are only noted: an exception out of nowhere may strike while a lock of the standard library is taken,
+    and the end would then wait for that lock for ever.
+    """
+    asked: list[int] = []
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda number, _: asked.append(number))
+    while not asked:
+        if shop.server.has_ended:
+            raise NotStarted("the server has ended by itself; its log in the folder of --folder tells why")
         for process in shop.restart_workers():
             print(f"The worker has ended by itself; process {process} takes its place.", file=sys.stderr)
-        pause.wait(LOOK_SECONDS)
-    raise NotStarted("the server has ended by itself; its log in the folder of --folder tells why")
+        time.sleep(LOOK_SECONDS)
 
 
 @contextmanager
