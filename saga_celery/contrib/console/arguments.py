@@ -12,7 +12,7 @@ from saga_celery.engine.redaction import HIDDEN
 from saga_celery.transport.shown import parameters_of
 
 
-def arguments(app: SagaApp, message: Message) -> dict[str, Any]:
+def arguments(app: SagaApp, saga_id: str, message: Message) -> dict[str, Any]:
     """The arguments of a message.
 
     What an argument is called tells whether it may be shown. Where this process does not know the task, nobody can tell
@@ -20,18 +20,20 @@ def arguments(app: SagaApp, message: Message) -> dict[str, Any]:
 
     Args:
         app: knows the tasks.
+        saga_id: the saga.
         message: redacted as far as names go.
 
     Returns:
-        `task`; `args` and `kwargs`, each entry with its `name`, its `value`, and whether something of that is `hidden`;
-        `args` is None where they are left out.
+        `task`; `args` and `kwargs`, each entry with its `name`, its `value`, whether something of that is `hidden`, and
+        whether it is an idempotency `key`, which a retry with other arguments makes anew; `args` is None where they are
+        left out.
     """
     names = parameters_of(app.celery.tasks.get(message.task))
-    placed = [_entry(name, value) for name, value in zip(names, message.args, strict=False)]
+    placed = [_entry(saga_id, name, value) for name, value in zip(names, message.args, strict=False)]
     return {
         "task": message.task,
         "args": placed if len(placed) == len(message.args) else None,
-        "kwargs": [_entry(name, value) for name, value in message.kwargs.items()],
+        "kwargs": [_entry(saga_id, name, value) for name, value in message.kwargs.items()],
     }
 
 
@@ -44,5 +46,6 @@ def is_hidden(value: Any) -> bool:
     return value == HIDDEN  # type: ignore[no-any-return]
 
 
-def _entry(name: str, value: Any) -> dict[str, Any]:
-    return {"name": name, "value": value, "hidden": is_hidden(value)}
+def _entry(saga_id: str, name: str, value: Any) -> dict[str, Any]:
+    is_key = isinstance(value, str) and value.startswith(f"{saga_id}:")
+    return {"name": name, "value": value, "hidden": is_hidden(value), "key": is_key}

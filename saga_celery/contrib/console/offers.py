@@ -84,4 +84,4 @@ def _arguments(app: SagaApp, case: Case, step: StepState | None, direction: Dire
     if step is None or case.plan.by_name[step.name].kind is not StepKind.TASK:
         return None
     message = step.activity(direction).message
-    return None if message is None else arguments(app, message)
+    return None if message is None else arguments(app, case.found.saga.id, message)

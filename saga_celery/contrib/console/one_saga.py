@@ -12,8 +12,9 @@ from saga_celery.app.reading.plain import plain
 from saga_celery.app.reading.saga_record import saga_record
 from saga_celery.app.reading.sentences import cause
 from saga_celery.contrib.console.arguments import arguments
+from saga_celery.contrib.console.layout import layout
 from saga_celery.contrib.console.offers import offers
-from saga_celery.contrib.console.plan_record import plan_record
+from saga_celery.contrib.console.plan_record import look, plan_record
 from saga_celery.contrib.console.timeline import timeline
 from saga_celery.contrib.console.trouble import of_letter, of_waits
 from saga_celery.core.moves import next_moves
@@ -33,8 +34,8 @@ def saga(app: SagaApp, saga_id: str) -> dict[str, Any]:
         saga_id: its id.
 
     Returns:
-        What `saga show --json --history` tells, values redacted, and beside it `plan`, `troubles`, `timeline`, and
-        `moves`: what can be asked of the saga now.
+        What `saga show --json --history` tells, values redacted, and beside it `plan`, `graph`, `troubles`, `timeline`
+        and `moves`: what can be asked of the saga now.
 
     Raises:
         SagaNotFound: there is none.
@@ -42,15 +43,21 @@ def saga(app: SagaApp, saga_id: str) -> dict[str, Any]:
     app.check_schema()
     case = case_of(app, saga_id)
     record = saga_record(case, with_history=True)
-    turn = case.found.state.turn
+    plan, turn = plan_record(case.plan, case.found.state), case.found.state.turn
     steps = [{**each, "label": words.step_label(each["step"], each["item"])} for each in record["steps"]]
     found: dict[str, Any] = plain(
         {
             **record,
             "because": None if turn is None else cause(turn),
-            "plan": plan_record(case.plan, case.found.state),
+            "plan": plan,
+            "graph": layout(plan),
             "steps": [
-                {**each, "words": words.step_status(step), "arguments": _arguments(app, step)}
+                {
+                    **each,
+                    "words": words.step_status(step),
+                    "look": look(step.status),
+                    "arguments": _arguments(app, saga_id, step),
+                }
                 for each, step in zip(steps[:MOST_STEPS], case.found.state.steps.values(), strict=False)
             ],
             "steps_left_out": max(len(steps) - MOST_STEPS, 0),
@@ -70,6 +77,6 @@ def _letters(case: Case) -> Iterator[dict[str, Any]]:
     return (of_letter(letter, next_moves(case.plan, state, letter)) for letter in state.letters)
 
 
-def _arguments(app: SagaApp, step: StepState) -> dict[str, Any] | None:
+def _arguments(app: SagaApp, saga_id: str, step: StepState) -> dict[str, Any] | None:
     message = step.action.message
-    return None if message is None else arguments(app, message)
+    return None if message is None else arguments(app, saga_id, message)
