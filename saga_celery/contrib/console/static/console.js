@@ -30,8 +30,8 @@ async function look() {
   try {
     const [view, title, draw] = await read();
     if (mine !== looks) return;
-    if (view !== shown) part("main").replaceChildren();
-    show(part("main"), draw());
+    if (view !== shown) part("saga-main").replaceChildren();
+    show(part("saga-main"), draw());
     document.title = title;
     shown = view;
     live(null);
@@ -57,7 +57,7 @@ function again(text) {
 
 function go() {
   tell("");
-  return look().then(() => { part("main").focus({ preventScroll: true }); scrollTo(0, 0); });
+  return look().then(() => { part("saga-main").focus({ preventScroll: true }); scrollTo(0, 0); });
 }
 
 addEventListener("hashchange", go);

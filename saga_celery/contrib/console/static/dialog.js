@@ -29,6 +29,7 @@ export function open(title, content, send, button, dangerous = false) {
     h("div", { class: "buttons" }, send && h("button", { type: "button", onclick: close }, "Not now"), go));
   place().replaceChildren(form);
   if (!place().open) place().showModal();
+  [...form.elements].find((each) => each.name && !each.disabled && !each.closest("details"))?.focus();
 }
 
 /** What was filled in, by name; fields that are left empty are left out, unless something stood there. */

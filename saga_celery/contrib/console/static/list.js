@@ -44,7 +44,7 @@ function address(query, changes) {
     if (value) wanted.set(name, value);
     else wanted.delete(name);
   }
-  return "#/" + (String(wanted) && "?" + wanted);
+  return String(wanted) ? "#/?" + wanted : "#"; // "#/" would be taken for one of its tabs by Flower
 }
 
 // ── what needs somebody ──────────────────────────────────────────────────────────────────────────────────────────────
@@ -98,7 +98,7 @@ function filters(found, query) {
     field("tag", "Tag", "customer=42"),
     select("since", "Started", times(query)),
     h("button", null, "Search"),
-    [...query.keys()].some((name) => name !== "after") && h("a", { class: "reset", href: "#/" }, "Reset"));
+    [...query.keys()].some((name) => name !== "after") && h("a", { class: "reset", href: "#" }, "Reset"));
 }
 
 function times(query) {
@@ -107,7 +107,7 @@ function times(query) {
 }
 
 const nothing = (query) => h("p", { class: "empty" }, [...query.keys()].length > 0
-  ? ["No saga fits. A key or an id is searched for as a whole. ", h("a", { href: "#/" }, "Show all")]
+  ? ["No saga fits. A key or an id is searched for as a whole. ", h("a", { href: "#" }, "Show all")]
   : "No saga has been started yet.");
 
 // ── the sagas ────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -14,7 +14,7 @@ const LOOKS = { done: "done", failed: "wrong", unknown: "wrong", left: "idle" };
 export function timeline(found) {
   const spans = found.timeline.map((span) => ({ ...span, from: time(span.sent_at), began: time(span.began_at), to: time(span.ended_at || found.now) }));
   const lanes = [...new Set(spans.map(lane))];
-  const width = Math.max(NARROWEST, document.getElementById("main").clientWidth - 2);
+  const width = Math.max(NARROWEST, document.getElementById("saga-main").clientWidth - 2);
   const { x, gaps, ticks } = scale(spans, width);
   const height = TOP + lanes.length * ROW + 8;
   const bottom = height - 8;
