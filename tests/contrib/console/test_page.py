@@ -43,7 +43,11 @@ def tags(node) -> Iterator[dict]:
 
 
 def of_list(shop, **parameters):
-    return {"session": SESSION, "counts": console.counts(shop.sagas), "sagas?": console.sagas(shop.sagas, parameters)}
+    return {
+        "session": SESSION,
+        "counts": console.counts(shop.sagas, {}),
+        "sagas?": console.sagas(shop.sagas, parameters),
+    }
 
 
 def of_saga(shop, saga_id, session=SESSION):
