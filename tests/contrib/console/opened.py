@@ -14,7 +14,7 @@ from werkzeug.serving import make_server
 from saga_celery.contrib.flask import SagaCelery
 from tests.cli.conftest import Shop
 
-expect.set_options(timeout=8_000)  # milliseconds: the machine may be busy
+expect.set_options(timeout=60_000)  # milliseconds: the machine may be busy
 
 
 @dataclass

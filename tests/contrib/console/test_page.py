@@ -230,7 +230,8 @@ def test_an_approval(shop, checkout, console_page):
     dialog.get_by_label("level").select_option("high")
     dialog.get_by_label("limit").fill("500")
     dialog.get_by_role("button", name="Answer approve").click()
-    expect(console_page.note).to_have_text("send: the saga is COMPLETED")
+    expect(console_page.note).to_have_text("send: the saga is RUNNING")
+    shop.news(saga_id, e.Nudged())
     given = shop.sagas.store.load(saga_id).steps[("approve", 0)].result
     assert given == {"ok": True, "by": "finance", "level": "high", "limit": 500}
 
@@ -239,14 +240,14 @@ def test_a_refusal_is_told_where_it_was_asked(shop, console_page):
     saga_id = shop.in_doubt()
     console_page.saga(saga_id)
     dialog = console_page.press("Resolve tell …")
-    dialog.get_by_label("It", exact=True).select_option("done")
+    dialog.get_by_label("what became of it").select_option("done")
     dialog.get_by_label("Result").fill("17")
     dialog.get_by_label("Reason").fill("asked them")
     dialog.get_by_role("button", name="Resolve tell").click()
     expect(dialog.get_by_role("alert")).to_contain_text("does not fit")
     dialog.get_by_label("Result").fill('"told"')
     dialog.get_by_role("button", name="Resolve tell").click()
-    expect(console_page.note).to_have_text("resolve: the saga is COMPLETED")
+    expect(console_page.note).to_have_text("resolve: the saga is RUNNING")
     (posted,) = [each for each in console_page.asked if each.method == "POST"][1:]
     assert posted.headers["x-saga-console"] == "1"
     body = json.loads(posted.post_data)

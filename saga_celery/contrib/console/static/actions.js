@@ -38,7 +38,7 @@ function ask(saga, offer, again) {
 function fields(saga, offer) {
   if (offer.verb === "send") return answerFields(saga, offer);
   return [
-    offer.resolutions && h("label", null, "It", h("select", { name: "resolution", required: true },
+    offer.resolutions && h("label", null, "It", h("select", { name: "resolution", required: true, "aria-label": "what became of it" },
       h("option", { value: "" }, "…"), "done" in offer.resolutions && h("option", { value: "done" }, "took effect"),
       "never" in offer.resolutions && h("option", { value: "never" }, "took no effect and never will"))),
     (offer.takes_result || offer.resolutions?.done) && h("label", null, "Result of the step, as JSON; empty: none",

@@ -60,7 +60,7 @@ async function propose(verb, word, query, again) {
 const stepField = (verb) => ["retry", "skip", "resolve"].includes(verb) &&
   h("label", null, "Only the step", h("input", { name: "step", placeholder: "every one that is parked", autocomplete: "off" }));
 
-const resolution = () => h("label", null, "They", h("select", { name: "resolution", required: true },
+const resolution = () => h("label", null, "They", h("select", { name: "resolution", required: true, "aria-label": "what became of them" },
   [["", "…"], ["done", "took effect"], ["never", "took no effect and never will"]].map(([value, words]) => h("option", { value }, words))));
 
 const refusals = (told) => [h("p", null, count(told.done, "saga") + " done. Refused:"),

@@ -30,27 +30,49 @@ export function show(place, fresh) {
 }
 
 function adopt(old, fresh) {
-  const keyed = new Map([...old.children].filter((each) => each.dataset.key).map((each) => [each.dataset.key, each]));
+  const wanted = new Set([...fresh.childNodes].map(key).filter(Boolean));
   let next = old.firstChild;
   for (const child of [...fresh.childNodes]) {
-    const known = child.dataset?.key ? keyed.get(child.dataset.key) : next;
-    if (known && alike(known, child)) {
-      if (known === next) next = next.nextSibling;
-      else old.insertBefore(known, next);
-      update(known, child);
-    } else {
+    const known = counterpart(next, child, wanted);
+    if (!known) {
       old.insertBefore(child, next);
+      continue;
     }
+    next = passOver(old, next, known, wanted);
+    update(known, child);
   }
-  while (next) {
-    const gone = next;
-    next = next.nextSibling;
-    gone.remove();
-  }
+  while (next) next = without(next);
 }
 
-const alike = (one, other) =>
-  one.nodeName === other.nodeName && (one.dataset?.key || "") === (other.dataset?.key || "");
+const key = (node) => node.dataset?.key || "";
+const alike = (one, other) => one.nodeName === other.nodeName && key(one) === key(other);
+
+/** The node from `next` on that shows the same; one without a key is not looked for behind one that stays. */
+function counterpart(next, child, wanted) {
+  for (let each = next; each; each = each.nextSibling) {
+    if (alike(each, child)) return each;
+    if (!key(child) && wanted.has(key(each))) return null;
+  }
+  return null;
+}
+
+/** Go behind `known`: what is in between goes away, unless it is still wanted; then `known` comes before it. A node that is moved loses the focus. */
+function passOver(place, next, known, wanted) {
+  while (next !== known) {
+    if (wanted.has(key(next))) {
+      place.insertBefore(known, next);
+      return next;
+    }
+    next = without(next);
+  }
+  return known.nextSibling;
+}
+
+function without(node) {
+  const next = node.nextSibling;
+  node.remove();
+  return next;
+}
 
 function update(old, fresh) {
   if (old.nodeType === Node.TEXT_NODE) {

@@ -30,7 +30,7 @@ export function list(found, query, again) {
     first && found.stuck.length > 0 && !query.get("stuck") && stuckOnes(found, query),
     h("section", { "aria-label": "sagas" },
       tabs(found, query), filters(found, query),
-      found.sagas.length === 0 ? nothing(query) : table(found, query, again),
+      found.sagas.length === 0 ? nothing(found, query) : table(found, query, again),
       h("nav", { class: "pages", "aria-label": "pages" },
         !first && h("a", { href: address(query, { after: "" }) }, "↑ Newest"),
         found.next && h("a", { href: address(query, { after: found.next }) }, "Older ↓"))),
@@ -82,7 +82,7 @@ function tabs(found, query) {
 }
 
 function filters(found, query) {
-  const select = (name, title, options) => h("label", null, title, h("select", { name, onchange: (event) => event.target.form.requestSubmit() },
+  const select = (name, title, options) => h("label", null, title, h("select", { name, "aria-label": title, onchange: (event) => event.target.form.requestSubmit() },
     options.map(([value, words]) => h("option", { value, selected: (query.get(name) || "") === value }, words))));
   const field = (name, title, placeholder) => h("label", null, title,
     h("input", { name, value: query.get(name) || "", placeholder, type: name === "search" ? "search" : "text", autocomplete: "off", spellcheck: "false" }));
@@ -106,8 +106,8 @@ function times(query) {
   return given && !TIMES.some(([value]) => value === given) ? [...TIMES, [given, "since " + given]] : TIMES;
 }
 
-const nothing = (query) => h("p", { class: "empty" }, [...query.keys()].length > 0
-  ? ["No saga fits. A key or an id is searched for as a whole. ", h("a", { href: "#" }, "Show all")]
+const nothing = (found, query) => h("p", { class: "empty" }, found.next ? ["No saga fits of those started since ", when(found.looked_back_to, found.now), "."] : [...query.keys()].length > 0
+  ? ["No saga fits. A key is searched for as a whole, an id by its beginning. ", h("a", { href: "#" }, "Show all")]
   : "No saga has been started yet.");
 
 // ── the sagas ────────────────────────────────────────────────────────────────────────────────────────────────────────
