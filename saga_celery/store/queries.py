@@ -31,7 +31,6 @@ from saga_celery.store.schema import (
 from saga_celery.store.tallies import Tally
 from saga_celery.store.views import (
     ChildRow,
-    Count,
     Heartbeat,
     HistoryEntry,
     Letter,
@@ -413,12 +412,6 @@ class Queries:
         ]
 
     # --------------------------------------------------------------------------------------------------------- numbers
-
-    def counts(self) -> list[Count]:
-        """How many sagas there are, by name and status."""
-        query = sa.select(saga.c.name, saga.c.state, sa.func.count()).group_by(saga.c.name, saga.c.state)
-        rows = self._all(query.order_by(saga.c.name, saga.c.state))
-        return [Count(name=name, status=SagaStatus(state), count=count) for name, state, count in rows]
 
     def oldest_overdue(self) -> float:
         """Seconds for which the oldest wait has been overdue; 0 when none is. Minutes of it mean: no sweeper runs."""

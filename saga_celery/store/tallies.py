@@ -39,8 +39,8 @@ class Tallies:
     def by_state(self, *, name: str | None = None) -> dict[SagaStatus, Tally]:
         """How many sagas are in each state; states that none is in are left out.
 
-        What is open is counted to the end. What has ended is counted up to 10,000 for each state; of one name, up to
-        10,000 in all its ended states together, the newest ones.
+        What is open is counted to the end. What has ended is counted up to 10,000 for each state; of one name, the
+        newest 10,000 that have ended in either state.
 
         Args:
             name: of this name only.
@@ -81,7 +81,7 @@ class Tallies:
         )
         rows = self._all(sa.select(some.c.state, sa.func.count()).group_by(some.c.state))
         more = sum(count for _, count in rows) > MOST_ENDED
-        return {SagaStatus(state): Tally(count=count, more=more) for state, count in rows}
+        return {SagaStatus(state): Tally(count=min(count, MOST_ENDED), more=more) for state, count in rows}
 
     def _all(self, query: Any) -> Sequence[Any]:
         def once() -> Sequence[Any]:

@@ -109,15 +109,6 @@ class Letter:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Count:
-    """How many sagas of a name have a status."""
-
-    name: str
-    status: SagaStatus
-    count: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class OpenGroup:
     """How many sagas of one name and one plan have not ended."""
 
