@@ -32,7 +32,7 @@ const requests = [];
 const answers = { ...asked.answers };
 const page = {
   document: {
-    getElementById: (id) => ({ main, note })[id],
+    getElementById: (id) => ({ "saga-main": main, note })[id],
     createElement: (tag) => new Element(tag),
     createElementNS: (space, tag) => new Element(tag),
     createTextNode: (text) => new Text(text),

@@ -41,7 +41,7 @@ def test_from_flowers_first_page_to_a_saga_that_is_mended(shop, flower, page):
     for theme, scheme in (("Dark", "dark"), ("Light", "light")):
         page.locator("#theme-toggle").click()
         page.get_by_role("button", name=theme, exact=True).click()
-        assert page.evaluate("getComputedStyle(document.querySelector('#main')).colorScheme") == scheme
+        assert page.evaluate("getComputedStyle(document.querySelector('#saga-main')).colorScheme") == scheme
     dark, light = ("rgb(255, 123, 114)", "rgb(180, 35, 24)")  # Flower's own, for what is wrong
     failed = page.locator(".stuck span.FAILED").first
     expect(failed).to_have_css("color", light)

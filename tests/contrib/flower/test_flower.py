@@ -64,7 +64,7 @@ def test_without_a_login_everybody_looks_and_nobody_acts(shop, flower):
     page = open_to_all.ask("/monitor/sagas/")
     assert page.status == HTTPStatus.OK
     assert page.text.count('aria-current="page"') == 1
-    assert page.text.count('id="main"') == page.text.count("<main") == 1
+    assert page.text.count('id="saga-main"') == page.text.count("<main") == 1
     assert page.headers["Content-Security-Policy"].startswith("default-src 'none'; script-src 'self'")
     assert open_to_all.ask("/sagas/").status == HTTPStatus.NOT_FOUND
 

@@ -3,7 +3,7 @@
 (() => {
   const EVERY = 3000; // milliseconds between two looks, while somebody looks
   const SVG = "http://www.w3.org/2000/svg";
-  const main = document.getElementById("main");
+  const main = document.getElementById("saga-main");
   const note = document.getElementById("note");
   let session = { actor: "", writable: false, csrf_token: null };
   let timer = null;
