@@ -12,6 +12,7 @@ from django.apps import apps
 from django.contrib import admin
 from django.db import connections
 from django.test import Client, modify_settings, override_settings
+from django.urls import path as route_of
 
 from saga_celery import SagaHandle
 from saga_celery.contrib import console
@@ -245,3 +246,24 @@ class TestPage:
         handle, viewer = office.start(), office.viewer()
         assert f'<a href="{HOME}">Console</a>' in viewer.get(LIST).content.decode()
         assert f'href="{HOME}#/saga/{handle.id}"' in viewer.get(page(handle)).content.decode()
+
+
+class TestOtherSites:
+    def test_a_site_of_ones_own(self, office: Office) -> None:
+        """All links stay in it; and sagas in an admin that is none of ours have no console."""
+        known = apps.get_model("saga_celery", "Saga")
+        desk, plain = admin.AdminSite(name="desk"), admin.AdminSite(name="plain")
+        desk.register(known, type(admin.site.get_model_admin(known)))
+        plain.register(known, admin.ModelAdmin)
+        there = "/desk/saga_celery/saga/"
+        with override_settings(ROOT_URLCONF=(route_of("desk/", desk.urls), route_of("plain/", plain.urls))):
+            handle, viewer = office.start(), office.viewer()
+            assert f'href="{there}console/"' in viewer.get(there).content.decode()
+            assert (
+                f'href="{there}console/#/saga/{handle.id}"'
+                in viewer.get(f"{there}{handle.id}/change/").content.decode()
+            )
+            assert f'href="{there}"' in viewer.get(f"{there}console/").content.decode()
+            assert viewer.get(f"{there}console/api/sagas").json()["sagas"][0]["id"] == handle.id
+            assert Client().get(f"{there}console/").headers["Location"] == f"/desk/login/?next={there}console/"
+            assert "console" not in viewer.get("/plain/saga_celery/saga/").content.decode().lower()

@@ -36,7 +36,7 @@ def page_headers() -> Mapping[str, str]:
 def body() -> SafeString:
     """The elements of the console's page and its scripts, for a page that has a `<main>` already."""
     whole = console.asset("index.html").body.decode()
-    found = re.search(r"<head>(.*)</head>\s*<body>(.*)</body>", whole, re.DOTALL)
+    found = re.search(r"<head\b[^>]*>(.*)</head>\s*<body\b[^>]*>(.*)</body>", whole, re.DOTALL)
     if found is None:
         raise ValueError("the console's page has no head and body")
     scripts = "".join(re.findall(r"<script\b[^>]*></script>", found[1]))
