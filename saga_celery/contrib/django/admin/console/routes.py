@@ -44,7 +44,7 @@ class SagaConsole:
 
     @property
     def urls(self) -> list[Any]:
-        """Its routes, below `console/`; the first that fits answers. Their addresses are those of the Flask blueprint."""
+        """Its routes, below `console/`; the first that fits answers. Addresses as in the Flask blueprint."""
         return [
             path("console/", self._page(), name=PAGE),
             self._get("api/session", self._session),
