@@ -28,11 +28,15 @@ READ = {
     "api/session": "api/session",
     "api/sagas": "api/sagas?limit=3",
     "api/counts": "api/counts",
+    "api/matching": "api/matching?state=FAILED",
     "api/sagas/<str:saga_id>": "api/sagas/{id}",
     "api/sagas/<str:saga_id>/graph.svg": "api/sagas/{id}/graph.svg",
     "<path:name>": "console.js",
 }
-ACT = {"api/sagas/<str:saga_id>/<str:verb>": "api/sagas/{id}/suspend"}
+ACT = {
+    "api/sagas/<str:saga_id>/<str:verb>": "api/sagas/{id}/suspend",
+    "api/bulk/<str:verb>": "api/bulk/suspend",
+}
 """Each route, and an address of it."""
 
 
@@ -85,7 +89,8 @@ class TestWho:
             else:
                 self.assert_page(answer, no_reading)
         for path in ACT.values():
-            self.assert_answered(post(client, path.format(id=handle.id), {"reason": "recalled"}), no_acting)
+            which = {"ids": [handle.id]} if path.startswith("api/bulk") else {}
+            self.assert_answered(post(client, path.format(id=handle.id), {"reason": "recalled", **which}), no_acting)
         assert handle.snapshot().suspended == (no_acting is None)
 
     @staticmethod
@@ -222,7 +227,12 @@ class TestPage:
     def test_the_consoles_page_stands_in_the_admins(self, office: Office) -> None:
         answer = office.viewer().get(HOME)
         shown = answer.content.decode()
-        for words in ('id="saga-main"', '<script src="console.js">', f'href="{LIST}"', "<strong>vera</strong>"):
+        for words in (
+            'id="saga-main"',
+            '<script type="module" src="console.js">',
+            f'href="{LIST}"',
+            "<strong>vera</strong>",
+        ):
             assert words in shown
         assert shown.count("<main") == shown.count('id="main"') == 1  # the admin's own
         assert "style=" not in shown
