@@ -242,8 +242,8 @@ class Queries:
     ) -> Page:
         """Some of the sagas that `find` would find, in a time that does not depend on how many there are.
 
-        Where so many have a tag, or are stuck, that they can not all be sorted, 10,000 sagas are looked at. A page may then have
-        fewer than `limit` sagas, or none, and yet not be the last one.
+        Where so many have a tag, or are stuck, that they can not all be sorted, 10,000 sagas are looked at. A page may
+        then have fewer than `limit` sagas, or none, and yet not be the last one.
 
         Args:
             limit: how many at most.
