@@ -12,6 +12,7 @@ from saga_celery.contrib.console.graph import GRAPH_TYPE, draw, graph
 from saga_celery.contrib.console.listing import counts, sagas
 from saga_celery.contrib.console.one_saga import saga
 from saga_celery.contrib.console.plan_record import look
+from saga_celery.contrib.console.task_url import task_url
 
 __all__ = [
     "ASSETS",
@@ -32,4 +33,5 @@ __all__ = [
     "problem",
     "saga",
     "sagas",
+    "task_url",
 ]

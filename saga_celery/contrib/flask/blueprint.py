@@ -89,8 +89,10 @@ def _app() -> SagaApp:
 
 def _add_page(blueprint: Blueprint) -> None:
     @blueprint.get("/", defaults={"file": "index.html"})
-    @blueprint.get("/<any('console.js', 'console.css'):file>")
+    @blueprint.get("/<file>")
     def page(file: str) -> Response:
+        if file not in console.ASSETS:
+            abort(404)
         found = console.asset(file)
         return Response(found.body, content_type=found.content_type)
 
@@ -106,6 +108,7 @@ def _add_queries(blueprint: Blueprint, writable: Writable) -> None:
             "actor": g.saga_console_actor,
             "writable": _may_write(writable),
             "csrf_token": token() if callable(token) else None,
+            "task_url": console.task_url(_app()),
         }
 
     @blueprint.get("/api/sagas")

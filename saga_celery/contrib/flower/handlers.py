@@ -201,6 +201,7 @@ class Session(Api):
                 "actor": self.actor or "anonymous",
                 "writable": self.why_read_only is None,
                 "csrf_token": self.xsrf_token.decode(),
+                "task_url": "../task/{id}",  # Flower's own, seen from the page
             }
         )
 

@@ -273,4 +273,9 @@ class TestBesideFlaskWtf:
         assert untouched(shop, saga_id)
 
     def test_an_app_without_it_has_no_token(self, mounted):
-        assert mounted().get("/sagas/api/session").json == {"actor": "ann", "writable": True, "csrf_token": None}
+        assert mounted().get("/sagas/api/session").json == {
+            "actor": "ann",
+            "writable": True,
+            "csrf_token": None,
+            "task_url": None,
+        }

@@ -15,7 +15,7 @@ from tests.contrib.flower.conftest import Answer, Flower
 
 ANN = {"Authorization": "Basic " + base64.b64encode(b"ann:s3cret").decode()}
 WRONG = {"Authorization": "Basic " + base64.b64encode(b"ann:guess").decode()}
-FILES = ("console.js", "console.css", "flower.css")
+FILES = (*(name for name in console.ASSETS if name != "index.html"), "flower.css")
 QUERIES = ("api/session", "api/sagas", "api/counts", "api/matching", "api/sagas/{id}", "api/sagas/{id}/graph.svg")
 ROUTES = ("", *FILES, *QUERIES)
 ACTION = "api/sagas/{id}/cancel"
@@ -65,7 +65,7 @@ def test_without_a_login_everybody_looks_and_nobody_acts(shop, flower):
     page = open_to_all.ask("/monitor/sagas/")
     assert page.status == HTTPStatus.OK
     assert page.text.count('aria-current="page"') == 1
-    assert page.text.count('id="main"') == page.text.count("<main") == 1
+    assert page.text.count('id="saga-main"') == page.text.count("<main") == 1
     assert page.headers["Content-Security-Policy"].startswith("default-src 'none'; script-src 'self'")
     assert open_to_all.ask("/sagas/").status == HTTPStatus.NOT_FOUND
 
