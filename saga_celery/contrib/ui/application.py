@@ -17,6 +17,8 @@ from saga_celery.contrib.ui.logins import Logins
 
 LARGEST_BODY = 4 * 2**20
 """Bytes that somebody may send; `saga_payload_limit` is far below it."""
+OF_PROXIES = ("Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-IP")
+"""Headers that tell of somebody behind a proxy; some proxies give our own name as the host."""
 READ_ONLY = "sagas can only be looked at here; `saga ui --writable` changes that"
 
 
@@ -54,6 +56,10 @@ def _misdirected(hosts: Hosts) -> AnyResponse | None:
 
 
 def _stranger(logins: Logins, local_user: str) -> AnyResponse | None:
+    if not logins and any(name in request.headers for name in OF_PROXIES):
+        return _answer(
+            HTTPStatus.FORBIDDEN, "a proxy may bring others here than people at this machine: use --basic-auth"
+        )
     g.saga_ui_who = _name(logins) if logins else local_user
     if g.saga_ui_who is not None:
         return None

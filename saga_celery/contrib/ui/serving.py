@@ -76,7 +76,13 @@ def serve(app: Callable[..., Any], listening: socket.socket, ready: Callable[[],
     """
     parts: dict[int, Any] = {}
     server = waitress.create_server(
-        app, map=parts, sockets=[listening], threads=THREADS, ident="", max_request_body_size=LARGEST_BODY
+        app,
+        map=parts,
+        sockets=[listening],
+        threads=THREADS,
+        ident="",
+        max_request_body_size=LARGEST_BODY,
+        clear_untrusted_proxy_headers=False,  # the app looks whether there are any
     )
     with _sigterm_as_ctrl_c():
         try:
