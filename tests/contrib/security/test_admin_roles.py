@@ -1,0 +1,121 @@
+"""Every address of the sagas in Django's admin, for everybody who may be logged in there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from http import HTTPStatus
+from typing import Any
+
+import pytest
+from django.apps import apps
+from django.contrib import admin
+from django.test import Client
+
+from saga_celery.contrib.django.models import Saga
+from tests.contrib.django.conftest import kept_url, shop
+from tests.contrib.django.office import LIST, Office, admin_tables, office, page
+
+__all__ = ["admin_tables", "kept_url", "office", "shop"]
+
+OK, FORBIDDEN, FOUND = HTTPStatus.OK, HTTPStatus.FORBIDDEN, HTTPStatus.FOUND
+NOT_THERE, NOT_SO = HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED
+PEOPLE: Mapping[str, Callable[[Office], Client]] = {
+    "anonymous": lambda office: Client(),
+    "not of the staff": lambda office: _not_of_the_staff(office),
+    "staff": lambda office: office.client("sam"),
+    "may change sagas, says an old group": lambda office: office.client("carl", "change_saga", "delete_saga"),
+    "viewer": lambda office: office.viewer(),
+    "operator who may not look": lambda office: office.client("otto", "operate_saga"),
+    "operator": lambda office: office.operator(),
+    "superuser": lambda office: _superuser(office),
+}
+STRANGERS, LOOKING, ACTING = (
+    ("anonymous", "not of the staff"),
+    ("viewer", "operator", "superuser"),
+    ("operator", "superuser"),
+)
+ADDRESSES = {
+    "": "list",
+    "add/": "nobody",
+    "<path:object_id>/history/": "leads to the page",
+    "<path:object_id>/delete/": "nobody",
+    "<path:object_id>/change/": "page",
+    "<path:object_id>/": "leads to the page",
+}
+"""What is at each address below the list."""
+
+
+def _superuser(office: Office) -> Client:
+    client, boss = Client(), office.person("boss")
+    boss.is_superuser = True
+    boss.save()
+    client.force_login(boss)
+    return client
+
+
+def _not_of_the_staff(office: Office) -> Client:
+    client = Client()
+    client.force_login(apps.get_model("auth", "User").objects.create_user("cust", is_staff=False))
+    return client
+
+
+def wanted(what: str, who: str, *, acts: bool) -> HTTPStatus:
+    """What the admin answers."""
+    if who in STRANGERS and what != "leads to the page":
+        return FOUND  # to the login
+    if what == "leads to the page":
+        return FOUND
+    if what == "nobody":
+        return FORBIDDEN
+    if acts:
+        return FOUND if who in ACTING else FORBIDDEN  # back to what was looked at
+    return OK if who in LOOKING else FORBIDDEN
+
+
+def test_every_address_is_in_the_table(office: Office) -> None:
+    found = {str(url.pattern) for url in admin.site._registry[Saga].get_urls()}
+    assert found == set(ADDRESSES)
+
+
+@pytest.mark.parametrize("who", PEOPLE)
+def test_a_person_at_every_address(office: Office, who: str) -> None:
+    client = PEOPLE[who](office)
+    for pattern, what in ADDRESSES.items():
+        handle = office.start(key=f"order of {pattern}")
+        url = LIST + pattern.replace("<path:object_id>", handle.id)
+        version = office.version(handle)
+        seen = client.get(url)
+        assert seen.status_code == wanted(what, who, acts=False), (pattern, what)
+        if seen.status_code != OK:
+            assert "order of" not in seen.content.decode()
+        fields: dict[str, Any] = {"verb": "suspend", "reason": "look", "expected_version": version, "step": ""}
+        if what == "list":
+            fields = {"action": "suspend", "_selected_action": [handle.id], "reason": "look", "confirmed": "1"}
+        sent = client.post(url, {**fields, "post": "yes"})
+        assert sent.status_code == wanted(what, who, acts=True), (pattern, what, sent.content.decode()[-300:])
+        if who in STRANGERS and what != "leads to the page":
+            assert sent.headers["Location"].startswith("/admin/login/?next=/admin/saga_celery/")
+        if what == "page":
+            assert (office.version(handle) > version) is (who in ACTING)
+        elif what != "list" or who not in ACTING:
+            assert office.version(handle) == version
+        for method in ("put", "patch", "delete"):
+            assert getattr(client, method)(url).status_code in (FOUND, FORBIDDEN, NOT_SO, OK, HTTPStatus.BAD_REQUEST)
+        if who not in ACTING:
+            assert office.version(handle) == version
+
+
+def test_a_form_of_another_site_is_refused(office: Office) -> None:
+    handle = office.start()
+    client = office.operator(enforce_csrf_checks=True)
+    fields = {"verb": "suspend", "reason": "x", "expected_version": office.version(handle), "step": ""}
+    before = office.version(handle)
+    foreign = {"HTTP_ORIGIN": "https://evil.example", "HTTP_REFERER": "https://evil.example/"}
+    for more in ({}, foreign, {"HTTP_X_CSRFTOKEN": "x" * 32}, {"HTTP_X_SAGA_CONSOLE": "1"}):
+        for url in (page(handle), LIST):
+            assert client.post(url, fields, **more).status_code == FORBIDDEN
+            assert client.post(url, fields, content_type="application/json", **more).status_code == FORBIDDEN
+            assert client.post(url, "verb=suspend&reason=x", content_type="text/plain", **more).status_code == FORBIDDEN
+    for method in (client.get, client.head):
+        method(page(handle), fields)
+    assert office.version(handle) == before
