@@ -11,19 +11,16 @@ from django.apps import apps
 from django.contrib import admin
 from django.test import Client
 
-from saga_celery.contrib.django.models import Saga
-from tests.contrib.django.conftest import kept_url, shop
+from tests.contrib.django.conftest import kept_file, shop
 from tests.contrib.django.office import LIST, Office, admin_tables, office, page
 
-__all__ = ["admin_tables", "kept_url", "office", "shop"]
+__all__ = ["admin_tables", "kept_file", "office", "shop"]
 
 OK, FORBIDDEN, FOUND = HTTPStatus.OK, HTTPStatus.FORBIDDEN, HTTPStatus.FOUND
-NOT_THERE, NOT_SO = HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED
 PEOPLE: Mapping[str, Callable[[Office], Client]] = {
     "anonymous": lambda office: Client(),
     "not of the staff": lambda office: _not_of_the_staff(office),
     "staff": lambda office: office.client("sam"),
-    "may change sagas, says an old group": lambda office: office.client("carl", "change_saga", "delete_saga"),
     "viewer": lambda office: office.viewer(),
     "operator who may not look": lambda office: office.client("otto", "operate_saga"),
     "operator": lambda office: office.operator(),
@@ -43,6 +40,12 @@ ADDRESSES = {
     "<path:object_id>/": "leads to the page",
 }
 """What is at each address below the list."""
+
+
+@pytest.fixture(scope="session")
+def kept_url(kept_file: str) -> str:
+    """One kind of database: who may what is the same on each."""
+    return kept_file
 
 
 def _superuser(office: Office) -> Client:
@@ -73,36 +76,35 @@ def wanted(what: str, who: str, *, acts: bool) -> HTTPStatus:
 
 
 def test_every_address_is_in_the_table(office: Office) -> None:
-    found = {str(url.pattern) for url in admin.site._registry[Saga].get_urls()}
+    found = {str(url.pattern) for url in admin.site._registry[apps.get_model("saga_celery", "Saga")].get_urls()}
     assert found == set(ADDRESSES)
 
 
 @pytest.mark.parametrize("who", PEOPLE)
 def test_a_person_at_every_address(office: Office, who: str) -> None:
     client = PEOPLE[who](office)
+    handle = office.start(key="order of somebody")
     for pattern, what in ADDRESSES.items():
-        handle = office.start(key=f"order of {pattern}")
         url = LIST + pattern.replace("<path:object_id>", handle.id)
         version = office.version(handle)
         seen = client.get(url)
         assert seen.status_code == wanted(what, who, acts=False), (pattern, what)
         if seen.status_code != OK:
-            assert "order of" not in seen.content.decode()
+            assert "order of somebody" not in seen.content.decode()
         fields: dict[str, Any] = {"verb": "suspend", "reason": "look", "expected_version": version, "step": ""}
         if what == "list":
-            fields = {"action": "suspend", "_selected_action": [handle.id], "reason": "look", "confirmed": "1"}
+            fields = {"action": "suspend_selected", "_selected_action": [handle.id], "reason": "look", "index": "0"}
         sent = client.post(url, {**fields, "post": "yes"})
         assert sent.status_code == wanted(what, who, acts=True), (pattern, what, sent.content.decode()[-300:])
         if who in STRANGERS and what != "leads to the page":
             assert sent.headers["Location"].startswith("/admin/login/?next=/admin/saga_celery/")
-        if what == "page":
-            assert (office.version(handle) > version) is (who in ACTING)
-        elif what != "list" or who not in ACTING:
-            assert office.version(handle) == version
+        moved = office.version(handle) > version
+        assert moved is (what in ("page", "list") and who in ACTING), (pattern, what)
+        version = office.version(handle)
         for method in ("put", "patch", "delete"):
-            assert getattr(client, method)(url).status_code in (FOUND, FORBIDDEN, NOT_SO, OK, HTTPStatus.BAD_REQUEST)
-        if who not in ACTING:
-            assert office.version(handle) == version
+            getattr(client, method)(url)
+        assert office.version(handle) == version, pattern
+        handle = office.start(key=f"order of somebody:{pattern}") if moved else handle
 
 
 def test_a_form_of_another_site_is_refused(office: Office) -> None:
