@@ -8,6 +8,8 @@ from typing import Any
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 UNWANTED = {"reason": "unwanted"}
+MANY = {**UNWANTED, "ids": ()}
+"""The saga stands in for the ids."""
 OURS = {"X-Saga-Console": "1"}
 """What the page and programs send along."""
 
@@ -37,31 +39,55 @@ class Route:
     def of(self, saga_id: str) -> str:
         return self.path.format(id=saga_id)
 
+    def sent(self, saga_id: str) -> Any:
+        """What is posted; None where nothing is."""
+        if self.body is None:
+            return None
+        return {name: [saga_id] if name == "ids" else value for name, value in self.body.items()}
+
 
 ROUTES: Mapping[str, Route] = {
     "GET /": Route(""),
-    "GET /<any('console.js', 'console.css'):file>": Route("console.js"),
+    "GET /<file>": Route("console.js"),
     "GET /api/session": Route("api/session"),
     "GET /api/sagas": Route("api/sagas"),
     "GET /api/counts": Route("api/counts"),
     "GET /api/sagas/<saga_id>": Route("api/sagas/{id}"),
     "GET /api/sagas/<saga_id>/graph.svg": Route("api/sagas/{id}/graph.svg"),
+    "GET /api/matching": Route("api/matching"),
     "POST /api/sagas/<saga_id>/<verb>": Route("api/sagas/{id}/cancel", UNWANTED),
+    "POST /api/bulk/<verb>": Route("api/bulk/cancel", MANY),
 }
 """By method and rule of the Flask blueprint."""
 
 IN_FLOWER: Mapping[str, Route] = {
     "Door /sagas": Route("sagas"),
     "Page /sagas/": Route("sagas/"),
-    r"File /sagas/(flower\.css|console\.js|console\.css)": Route("sagas/console.js"),
+    "File /sagas/(FILES)": Route("sagas/console.js"),
     "Session /sagas/api/session": Route("sagas/api/session"),
     "Sagas /sagas/api/sagas": Route("sagas/api/sagas"),
     "Counts /sagas/api/counts": Route("sagas/api/counts"),
     "OneSaga /sagas/api/sagas/([^/]+)": Route("sagas/api/sagas/{id}"),
     r"Graph /sagas/api/sagas/([^/]+)/graph\.svg": Route("sagas/api/sagas/{id}/graph.svg"),
+    "Matching /sagas/api/matching": Route("sagas/api/matching"),
     "Action /sagas/api/sagas/([^/]+)/([^/]+)": Route("sagas/api/sagas/{id}/cancel", UNWANTED),
+    "BulkAction /sagas/api/bulk/([^/]+)": Route("sagas/api/bulk/cancel", MANY),
 }
 """By handler and pattern."""
+
+IN_ADMIN: Mapping[str, Route] = {
+    "console/": Route("console/"),
+    "console/api/session": Route("console/api/session"),
+    "console/api/sagas": Route("console/api/sagas"),
+    "console/api/counts": Route("console/api/counts"),
+    "console/api/matching": Route("console/api/matching"),
+    "console/api/sagas/<str:saga_id>": Route("console/api/sagas/{id}"),
+    "console/api/sagas/<str:saga_id>/graph.svg": Route("console/api/sagas/{id}/graph.svg"),
+    "console/api/sagas/<str:saga_id>/<str:verb>": Route("console/api/sagas/{id}/cancel", UNWANTED),
+    "console/api/bulk/<str:verb>": Route("console/api/bulk/cancel", MANY),
+    "console/<path:name>": Route("console/console.js"),
+}
+"""By the pattern below the list of Django's admin."""
 
 
 def rules(url_map: Any, prefix: str = "") -> set[str]:

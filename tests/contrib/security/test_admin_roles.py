@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from typing import Any
@@ -11,8 +12,10 @@ from django.apps import apps
 from django.contrib import admin
 from django.test import Client
 
+from saga_celery.contrib import console
 from tests.contrib.django.conftest import kept_file, shop
 from tests.contrib.django.office import LIST, Office, admin_tables, office, page
+from tests.contrib.security.routes import IN_ADMIN
 
 __all__ = ["admin_tables", "kept_file", "office", "shop"]
 
@@ -77,7 +80,7 @@ def wanted(what: str, who: str, *, acts: bool) -> HTTPStatus:
 
 def test_every_address_is_in_the_table(office: Office) -> None:
     found = {str(url.pattern) for url in admin.site._registry[apps.get_model("saga_celery", "Saga")].get_urls()}
-    assert found == set(ADDRESSES)
+    assert found == {*ADDRESSES, *IN_ADMIN}
 
 
 @pytest.mark.parametrize("who", PEOPLE)
@@ -105,6 +108,43 @@ def test_a_person_at_every_address(office: Office, who: str) -> None:
             getattr(client, method)(url)
         assert office.version(handle) == version, pattern
         handle = office.start(key=f"order of somebody:{pattern}") if moved else handle
+
+
+@pytest.mark.parametrize("who", PEOPLE)
+def test_a_person_at_the_console(office: Office, who: str) -> None:
+    client, handle = PEOPLE[who](office), office.start(key="order of somebody")
+    for pattern, route in IN_ADMIN.items():
+        url, version = LIST + route.of(handle.id), office.version(handle)
+        sent = json.dumps(route.sent(handle.id))
+        answer = client.generic(route.method, url, sent if route.acts else "", content_type="application/json")
+        to_the_login = who in STRANGERS and pattern == "console/"
+        may = who in (ACTING if route.acts else LOOKING)
+        assert answer.status_code == (FOUND if to_the_login else OK if may else FORBIDDEN), (pattern, answer.content)
+        if answer.status_code != OK:
+            assert b"order of somebody" not in answer.content
+        if not to_the_login and answer.headers["Content-Type"] != "text/html; charset=utf-8":
+            assert answer.headers.items() >= console.HEADERS.items(), pattern
+        moved = office.version(handle) > version
+        assert moved is (route.acts and who in ACTING), pattern
+        version = office.version(handle)
+        for method in route.others:
+            client.generic(
+                method, url, sent, content_type="application/json", headers={"X-HTTP-Method-Override": "POST"}
+            )
+        assert office.version(handle) == version, pattern
+        handle = office.start(key=f"order of somebody:{pattern}") if moved else handle
+
+
+def test_a_script_of_another_site_is_refused(office: Office) -> None:
+    handle, client = office.start(), office.operator(enforce_csrf_checks=True)
+    version = office.version(handle)
+    for route in IN_ADMIN.values():
+        for kind in ("application/json", "text/plain") if route.acts else ():
+            url, sent = LIST + route.of(handle.id), json.dumps(route.sent(handle.id))
+            for headers in ({}, {"X-Saga-Console": "1"}, {"X-CSRFToken": "x" * 32}, {"Origin": "https://evil.example"}):
+                answer = client.generic("POST", url, sent, content_type=kind, headers=headers)
+                assert answer.status_code == FORBIDDEN, (url, kind, headers)
+    assert office.version(handle) == version
 
 
 def test_a_form_of_another_site_is_refused(office: Office) -> None:

@@ -65,7 +65,9 @@ def test_every_role_at_every_route(shop):
         browser = make_app(shop.sagas, hosts=LOCAL, **options).test_client()
         for route in ROUTES.values():
             headers = {**OURS, **HERE, **who}
-            answer = browser.open(f"/{route.of(saga_id)}", method=route.method, json=route.body, headers=headers)
+            answer = browser.open(
+                f"/{route.of(saga_id)}", method=route.method, json=route.sent(saga_id), headers=headers
+            )
             assert answer.status_code == (acting if route.acts else looking), (role, route)
             assert dict(answer.headers).items() >= console.HEADERS.items()
             assert ("WWW-Authenticate" in answer.headers) is (answer.status_code == UNAUTHORIZED)
@@ -91,7 +93,9 @@ def test_no_other_method_does_anything(shop):
     browser, saga_id = make_app(shop.sagas, hosts=LOCAL, **OPEN, **WRITABLE).test_client(), shop.start()
     for route in ROUTES.values():
         for method in route.others:
-            answer = browser.open(f"/{route.of(saga_id)}", method=method, json=route.body, headers={**OURS, **HERE})
+            answer = browser.open(
+                f"/{route.of(saga_id)}", method=method, json=route.sent(saga_id), headers={**OURS, **HERE}
+            )
             refused = (HTTPStatus.METHOD_NOT_ALLOWED, FORBIDDEN)  # a picture is, as an action, none of JSON
             assert answer.status_code in refused, (method, route)
             assert ("Allow" in answer.headers) is (answer.status_code != FORBIDDEN)
@@ -105,7 +109,9 @@ def test_a_name_that_was_given_our_address_gets_nothing(shop):
         for host in ("evil.example", "evil.example:8642", "127.0.0.1.evil.example", "", "localhost@evil"):
             for route in ROUTES.values():
                 headers = {**OURS, **ANN, "Host": host}
-                answer = browser.open(f"/{route.of(saga_id)}", method=route.method, json=route.body, headers=headers)
+                answer = browser.open(
+                    f"/{route.of(saga_id)}", method=route.method, json=route.sent(saga_id), headers=headers
+                )
                 assert answer.status_code == HTTPStatus.MISDIRECTED_REQUEST, (host, route)
                 assert "WWW-Authenticate" not in answer.headers  # a browser would ask for the password
     assert shop.sagas.store.queries.row(saga_id).version == 0
@@ -123,7 +129,7 @@ def test_an_error_within_tells_nothing_of_it(shop, monkeypatch, caplog):
     def broken(*arguments, **options):
         raise ZeroDivisionError("s3cret")
 
-    monkeypatch.setattr(shop.sagas.store.queries, "counts", broken)
+    monkeypatch.setattr(console, "counts", broken)
     answer = make_app(shop.sagas, hosts=LOCAL, **OPEN).test_client().get("/api/counts", headers=HERE)
     assert answer.status_code == HTTPStatus.INTERNAL_SERVER_ERROR
     assert "s3cret" not in answer.get_data(as_text=True)

@@ -124,7 +124,7 @@ def test_who_is_at_this_machine_looks(shop, visited):
     )
     ((page, session, acted),) = visit.saw
     assert (page[0], "<title>Sagas</title>" in page[1]) == (HTTPStatus.OK, True)
-    assert json.loads(session[1]) == {"actor": "anonymous", "writable": False, "csrf_token": None}
+    assert json.loads(session[1]) == {"actor": "anonymous", "writable": False, "csrf_token": None, "task_url": None}
     assert (acted[0], json.loads(acted[1])["error"]) == (HTTPStatus.FORBIDDEN, "read_only")
     assert "saga ui --writable" in acted[1]
 
