@@ -6,21 +6,21 @@ make it JSON without the browser asking us first (which we never allow), nor hid
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable
 from urllib.parse import urlsplit
 
 
-def why_elsewhere(headers: Mapping[str, str], host: str) -> str | None:
+def why_elsewhere(header: Callable[[str], str | None], host: str) -> str | None:
     """Why a request is taken for one of another site; None: it is not.
 
     Args:
-        headers: of the request, whose names may be written in any case.
+        header: gives one of the request, by its name in any case.
         host: what the browser asked, with its port.
     """
-    kind = headers.get("Content-Type", "").partition(";")[0].strip().lower()
+    kind = (header("Content-Type") or "").partition(";")[0].strip().lower()
     if kind != "application/json":
         return "what is sent is no application/json"
-    site, origin = headers.get("Sec-Fetch-Site"), headers.get("Origin")
+    site, origin = header("Sec-Fetch-Site"), header("Origin")
     if site is not None:
         return None if site == "same-origin" else f"the request comes from another site (Sec-Fetch-Site: {site})"
     if origin is not None and urlsplit(origin).netloc != host:

@@ -21,4 +21,4 @@ def why_foreign(request: Request) -> str | None:
     """
     if request.headers.get(HEADER) != "1":
         return f"the header {HEADER}: 1 is missing, which only the page itself and programs send"
-    return why_elsewhere(request.headers, request.host)
+    return why_elsewhere(request.headers.get, request.host)

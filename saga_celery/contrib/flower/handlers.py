@@ -266,7 +266,7 @@ class Acting(Api):
         if refused is not None:
             raise Refusal(refused)
         RequestHandler.check_xsrf_cookie(self)  # Tornado's own, as Flower's leaves it out under basic auth
-        foreign = why_elsewhere(self.request.headers, self.request.host)  # a site beside ours can plant a token
+        foreign = why_elsewhere(self.request.headers.get, self.request.host)  # a site beside ours can plant a token
         if foreign is not None:
             raise Refusal(foreign)
         return self.sagas, _json(self.request.body), self.actor
