@@ -166,9 +166,9 @@ class Look:
         """The sagas that have not ended, and those that are parked."""
         return self._standings(saga.c.state.in_(_OPEN))
 
-    def started_since(self, moment: datetime) -> list[Standing]:
-        """The sagas whose rows were made then or later."""
-        return self._standings(saga.c.created_at >= moment)
+    def done_since(self, moment: datetime) -> list[Standing]:
+        """The sagas whose rows were made then or later, and that are done already."""
+        return self._standings(sa.and_(saga.c.created_at >= moment, saga.c.state.in_(_DONE)))
 
     def standings(self, ids: Collection[str]) -> list[Standing]:
         """Those of these sagas that are there."""

@@ -93,7 +93,7 @@ class Meter:
 
     def _first(self, look: Look, opened: Sequence[Standing]) -> Callable[[], None]:
         """Read all there is; returns what counts it."""
-        recent = look.started_since(look.now - timedelta(seconds=OVERLAP))
+        recent = look.done_since(look.now - timedelta(seconds=OVERLAP))
         return partial(self._count_all, look.now, [*opened, *recent], look.started(), look.ended(SAGA_BOUNDS))
 
     def _count_all(
@@ -116,7 +116,7 @@ class Meter:
     def _later(self, look: Look, opened: Sequence[Standing], last: datetime) -> Callable[[], None]:
         """Read what moved; returns what counts it."""
         since = last - timedelta(seconds=OVERLAP)
-        found = {each.id: each for each in (*opened, *look.started_since(since))}
+        found = {each.id: each for each in (*opened, *look.done_since(since))}
         gone = [saga_id for saga_id, known in self._known.items() if known.done_at is None and saga_id not in found]
         found |= {each.id: each for each in look.standings(gone)}
         moved = {each.id: each for each in found.values() if self._has_moved(each)}
@@ -159,7 +159,7 @@ class Meter:
         """Learn of sagas that are not known: they are new, or had ended before `since` and were set going again."""
         before: dict[str, int] = {}
         for each in transitions:
-            if each.at <= since:
+            if each.at < since:
                 before[each.saga_id] = each.version
         for standing in standings:
             if standing.id not in self._known:
