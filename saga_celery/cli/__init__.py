@@ -2,9 +2,8 @@
 
 A file for each command, imported below; `show` has its text in `saga_page`. They share what they work on (`target`),
 what is typed (`options`, `durations`), how they end (`exits`), the commands to paste (`next_moves`), and how things are
-laid out (`table`, `styles`) and shown (`screen`, `richly`). Commands of other surfaces join them (`further`). Words
-and records are those of every surface:
-`saga_celery.app.reading`.
+laid out (`table`, `styles`) and shown (`screen`, `richly`). Those of other surfaces join them (`further`). Words and
+records are those of every surface: `saga_celery.app.reading`.
 """
 
 from __future__ import annotations
@@ -27,6 +26,9 @@ from saga_celery.cli.starting import start
 from saga_celery.cli.sweeping import sweep
 
 __all__ = ["saga"]
+
+for _name, _further in further_commands().items():  # first, so that none takes the name of one of ours
+    saga.add_command(_further, _name)
 
 for _command in (
     list_sagas,
@@ -51,6 +53,5 @@ for _command in (
     migrate,
     sweep,
     doctor_command,
-    *further_commands(),
 ):
     saga.add_command(_command)

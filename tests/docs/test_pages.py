@@ -2,7 +2,7 @@
 
 A Python block that begins with a file name is written to that file, or added to it "(at the end)", and run; one in a
 folder is part of a package, and not run by itself. Shell blocks are run by bash. Three things are changed: where the
-broker is, Flower's port, and how long a reader waits for a saga, as a busy machine is slow.
+broker is, the ports of Flower and the exporter, and how long a reader waits for a saga, as a busy machine is slow.
 """
 
 import os
@@ -38,6 +38,7 @@ ELSEWHERE = {
     'pip install "saga-celery[cli]" fastapi "sqlalchemy[asyncio]" aiosqlite\n': "the same",
     'pip install "saga-celery[django,cli]"\n': "the same",
     'pip install "saga-celery[flower]"\n': "the same",
+    'pip install "saga-celery[metrics]"\n': "the same",
 }
 """Blocks that other tests run."""
 
@@ -88,7 +89,7 @@ class Reader:
 
     def run(self, block: Block) -> str:
         text = block.text.replace("redis://localhost:6379/0", self._broker)
-        text = text.replace("5555", str(self._port))
+        text = text.replace("5555", str(self._port)).replace("9809", str(self._port))
         text = WAITS.sub(r"\1(timeout=240)", text)
         if block.language == "sh":
             return self._shell(text)
@@ -143,6 +144,7 @@ PAGES = (
     "django",
     "hooks",
     "limits",
+    "metrics",
     "operators",
     "outages",
     "parallel",
@@ -170,6 +172,7 @@ SAID = {
     "flower": ["401 403 405\nsagas suspended: ['order-1']\n"],
     "hooks": ["order-1: saga_completed\norder-2: saga_compensated"],
     "limits": ["the whole report"],
+    "metrics": ['saga_open{saga="shop.order",state="pending"} 2.0', "saga_up 1.0", "401 200\n"],
     "operators": ["request ['post', 'wrap']\n\nposted: tea in red paper"],
     "parallel": ["1 cream\n1 jam\n1 scones\n1 tea\n"],
     "pivot": ["COMPENSATED declined\nFAILED print_it exhausted ['hold', 'charge', 'print_it', 'print_it', 'print_it']"],
