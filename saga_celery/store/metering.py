@@ -19,7 +19,7 @@ from sqlalchemy.sql.elements import ColumnElement
 from saga_celery.core import events as e
 from saga_celery.core.states import Direction, SagaStatus, StepStatus
 from saga_celery.engine.ports import Awaited
-from saga_celery.store.clock import Clock, db_between, now
+from saga_celery.store.clock import Clock, db_between, db_now
 from saga_celery.store.codec import fact_from_json, loads
 from saga_celery.store.columns import UtcTime
 from saga_celery.store.connections import Connections
@@ -87,7 +87,7 @@ class Heap:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WaitingSteps:
-    """How many sagas of a name and a plan have a step that waits for an event, or sleeps."""
+    """How many steps of a name wait for an event, or sleep, in sagas of a name and a plan."""
 
     name: str
     plan_hash: str
@@ -117,10 +117,20 @@ class Metering:
         Raises:
             StoreError: see `saga_celery.store.snapshots.snapshot`.
         """
-        with self._connections.autocommit() as connection:  # before that moment: what is not seen then comes later
-            time: datetime = connection.execute(sa.select(now(self._clock))).scalar_one()
+        time = self._time()  # before that moment: what is not seen then comes later
         with snapshot(self._connections, seconds) as connection:
             yield Look(connection, time)
+
+    def _time(self) -> datetime:
+        if (fixed := self._clock.fixed()) is not None:
+            return fixed
+
+        def once() -> datetime:
+            with self._connections.autocommit() as connection:
+                found: datetime = connection.execute(sa.select(db_now())).scalar_one()
+            return found
+
+        return self._connections.reconnected(once)
 
 
 class Look:
@@ -164,7 +174,7 @@ class Look:
 
     def open(self) -> list[Standing]:
         """The sagas that have not ended, and those that are parked."""
-        return self._standings(saga.c.state.in_(_OPEN))
+        return self._standings(*(saga.c.state == state for state in _OPEN))
 
     def done_since(self, moment: datetime) -> list[Standing]:
         """The sagas whose rows were made then or later, and that are done already."""
@@ -199,8 +209,10 @@ class Look:
                     found.append(Transition(saga_id=saga_id, version=version, at=at, facts=read))
         return found
 
-    def _standings(self, which: ColumnElement[bool]) -> list[Standing]:
-        query = sa.select(saga.c.id, saga.c.name, saga.c.state, saga.c.version, _began().label("began")).where(which)
+    def _standings(self, *which: ColumnElement[bool]) -> list[Standing]:
+        """The sagas of either kind. A part for each: of several states at once SQLite may think that all are meant."""
+        columns = saga.c.id, saga.c.name, saga.c.state, saga.c.version, _began().label("began")
+        query = sa.union_all(*(sa.select(*columns).where(each) for each in which))
         return [
             Standing(id=saga_id, name=name, status=SagaStatus(state), version=version, began=began)
             for saga_id, name, state, version, began in self._all(query)
@@ -213,45 +225,38 @@ class Look:
         t = saga_awaited.c
         long_ago = self.now - timedelta(seconds=STUCK_AFTER)
         in_vain = sa.or_(t.due_at < long_ago, t.resends >= IN_VAIN, t.failures >= IN_VAIN)
-        stuck = sa.union(
+        ids = sa.union(
             sa.select(saga.c.id).where(saga.c.state == SagaStatus.FAILED.value),
             sa.select(saga_dead_letter.c.saga_id),
             sa.select(t.saga_id).where(in_vain),
         ).subquery()
-        query = sa.select(saga.c.name, sa.func.count()).join(stuck, stuck.c.id == saga.c.id).group_by(saga.c.name)
-        return {name: int(count) for name, count in self._all(query)}
+        return dict(self._counts(sa.select(_name_of(ids.c.id)).select_from(ids)))
 
     def undo_failed(self) -> dict[str, int]:
         """How many sagas have a dead letter about a compensation, by name."""
         t = saga_dead_letter.c
-        count = sa.func.count(sa.distinct(t.saga_id))
-        query = sa.select(saga.c.name, count).select_from(saga_dead_letter.join(saga, saga.c.id == t.saga_id))
-        undoing = query.where(t.direction == Direction.COMPENSATION.value).group_by(saga.c.name)
-        return {name: int(found) for name, found in self._all(undoing)}
+        ids = sa.select(t.saga_id).where(t.direction == Direction.COMPENSATION.value).distinct().subquery()
+        return dict(self._counts(sa.select(_name_of(ids.c.saga_id)).select_from(ids)))
 
     def dead_letters(self) -> dict[tuple[str, ...], int]:
         """How many dead letters there are, by the saga's name and the reason."""
         t = saga_dead_letter.c
-        query = sa.select(saga.c.name, t.reason, sa.func.count()).join(saga, saga.c.id == t.saga_id)
-        return {(name, reason): int(count) for name, reason, count in self._all(query.group_by(saga.c.name, t.reason))}
+        rows = self._counts(sa.select(_name_of(t.saga_id), t.reason))
+        return {(name, reason): count for name, reason, count in rows}
 
     def waiting(self) -> list[WaitingSteps]:
         """The steps that wait for an event or for a time; which of both it is stands in the plan."""
         t, s = saga_awaited.c, saga_step.c
-        same_step = sa.and_(s.saga_id == t.saga_id, s.step == t.step, s.item == t.item)
+        same_step = [s.saga_id == t.saga_id, s.step == t.step, s.item == t.item]
         awaits = [
             t.awaited == Awaited.REST.value,
             t.direction == Direction.ACTION.value,
-            s.status == StepStatus.AWAITING.value,
+            sa.exists().where(*same_step, s.status == StepStatus.AWAITING.value),
         ]
-        source = saga_awaited.join(saga_step, same_step).join(saga, saga.c.id == t.saga_id)
-        key = saga.c.name, saga.c.plan_hash, t.step
-        count = sa.func.count(sa.distinct(t.saga_id))
+        rows = self._counts(sa.select(*_of(t.saga_id, saga.c.name, saga.c.plan_hash), t.step).where(*awaits))
         return [
-            WaitingSteps(name=name, plan_hash=plan_hash, step=step, count=int(found))
-            for name, plan_hash, step, found in self._all(
-                sa.select(*key, count).select_from(source).where(*awaits).group_by(*key)
-            )
+            WaitingSteps(name=name, plan_hash=plan_hash, step=step, count=count)
+            for name, plan_hash, step, count in rows
         ]
 
     def awaited(self) -> dict[Awaited, Heap]:
@@ -284,6 +289,12 @@ class Look:
         rows = self._all(sa.select(t.id, t.beat_at))
         return {worker: max((self.now - beat_at).total_seconds(), 0.0) for worker, beat_at in rows}
 
+    def _counts(self, rows: sa.Select[Any]) -> list[Any]:
+        """How often each row is there, as its last column."""
+        each = rows.subquery()
+        query = sa.select(*each.c, sa.func.count()).where(each.c.name.is_not(None)).group_by(*each.c)
+        return [(*key, int(count)) for *key, count in self._all(query)]
+
     def _all(self, query: sa.Executable) -> Sequence[Any]:
         return self._connection.execute(query).all()
 
@@ -291,6 +302,19 @@ class Look:
 def _began() -> ColumnElement[datetime]:
     t = saga.c
     return sa.case((t.starts_at > t.created_at, t.starts_at), else_=t.created_at)
+
+
+def _of(saga_id: ColumnElement[str], *columns: ColumnElement[Any]) -> list[ColumnElement[Any]]:
+    """Columns of a saga, looked up for each row. A join may be begun with the sagas, all of them."""
+    return [
+        sa.select(column).where(saga.c.id == saga_id).scalar_subquery().correlate_except(saga).label(column.name)
+        for column in columns
+    ]
+
+
+def _name_of(saga_id: ColumnElement[str]) -> ColumnElement[Any]:
+    (name,) = _of(saga_id, saga.c.name)
+    return name
 
 
 def _oldest(column: ColumnElement[Any]) -> ColumnElement[datetime]:
