@@ -39,6 +39,7 @@ ELSEWHERE = {
     'pip install "saga-celery[django,cli]"\n': "the same",
     'pip install "saga-celery[flower]"\n': "the same",
     'pip install "saga-celery[ui]"\n': "the same",
+    'pip install "saga-celery[metrics]"\n': "the same",
 }
 """Blocks that other tests run."""
 
@@ -84,7 +85,7 @@ class Reader:
     def __init__(self, folder: Path, broker: str) -> None:
         self.folder = folder
         self._broker = broker
-        self._ports = {page: _free_port() for page in ("5555", "8642")}
+        self._ports = {page: _free_port() for page in ("5555", "8642", "9809")}
         install_entry_points(folder)
 
     def follow(self, page: Path) -> list[str]:
@@ -150,6 +151,7 @@ PAGES = (
     "django",
     "hooks",
     "limits",
+    "metrics",
     "operators",
     "outages",
     "parallel",
@@ -178,6 +180,7 @@ SAID = {
     "flower": ["401 403 405\nsagas suspended: ['order-1']\n"],
     "hooks": ["order-1: saga_completed\norder-2: saga_compensated"],
     "limits": ["the whole report"],
+    "metrics": ['saga_open{saga="shop.order",state="pending"} 2.0', "saga_up 1.0", "401 200\n"],
     "operators": ["request ['post', 'wrap']\n\nposted: tea in red paper"],
     "parallel": ["1 cream\n1 jam\n1 scones\n1 tea\n"],
     "pivot": ["COMPENSATED declined\nFAILED print_it exhausted ['hold', 'charge', 'print_it', 'print_it', 'print_it']"],
