@@ -44,6 +44,7 @@ from saga_celery.store.faults import MIGRATE
 from saga_celery.store.migrate import check, check_through
 from saga_celery.transport.end_calls import EndCaller, RedisEars, can_call
 from saga_celery.transport.install import install
+from saga_celery.transport.lifecycle_events import LifecycleEvents, events_are_on
 from saga_celery.transport.publisher import CeleryTransport
 from saga_celery.transport.shown import parameters_of
 
@@ -65,6 +66,7 @@ class SagaApp:
         self._hooks: Hooks = {}
         self._store: SQLStore | None = None
         self._transport: CeleryTransport | None = None
+        self._events = LifecycleEvents(celery)
         self._caller: EndCaller | None = None
         self._caller_is_known = False
         self._payloads: Payloads | None = None
@@ -238,6 +240,8 @@ class SagaApp:
         """After the commit of a transition."""
         if handled.state.status.ended and self._end_caller is not None:
             self._end_caller.say(handled.state.id)
+        if events_are_on(self._celery):
+            self._events.tell(handled, Redaction(self.settings.redact))
         tell(handled)
 
     @property

@@ -103,6 +103,7 @@ class CeleryTransport:
         message = outgoing.message
         task = self._known(message.task)
         args, kwargs = self._arguments(outgoing.saga_id, message)
+        headers = wire.headers_of(outgoing, self._settings, not_after)
         self._celery.send_task(
             message.task,
             args,
@@ -112,12 +113,12 @@ class CeleryTransport:
             root_id=outgoing.saga_id,
             task_type=task,
             shadow=f"{outgoing.saga_name}/{step_label(*outgoing.slot[:2])}{_WORD[outgoing.slot.direction]}",
-            headers=wire.headers_of(outgoing, self._settings, not_after),
+            headers=headers,
             ignore_result=True,
             add_to_parent=False,
             serializer="json",
             retry=False,
-            **shown_call(task, args, kwargs, self._redaction),
+            **shown_call(task, args, kwargs, self._redaction, headers),
             **self._links(outgoing),
             **_options(message, task, outgoing.priority),
         )
@@ -144,7 +145,7 @@ class CeleryTransport:
         self._broker.use(lambda producer: self._deliver(producer, delivery))
 
     def _deliver(self, producer: Any, delivery: Delivery) -> None:
-        task = self._known(delivery.task)
+        task, headers = self._known(delivery.task), wire.hook_headers_of(delivery, self._settings)
         self._celery.send_task(
             delivery.task,
             [self._told(delivery)],
@@ -153,12 +154,13 @@ class CeleryTransport:
             root_id=delivery.saga_id,
             task_type=task,
             shadow=f"{delivery.payload['saga_name']}/{delivery.event} (hook)",
-            headers=wire.hook_headers_of(delivery, self._settings),
+            headers=headers,
             ignore_result=True,
             add_to_parent=False,
             serializer="json",
             retry=False,
             argsrepr=f"({{'id': {delivery.id!r}, …}},)",  # inputs and outcomes stay out of logs and events
+            kwargsrepr=repr({name: headers[name] for name in ("saga_id", "saga_name", "saga_event")}),
             **_options(_message_of(delivery), task),
         )
 

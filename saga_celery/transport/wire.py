@@ -21,6 +21,9 @@ logger = logging.getLogger("saga_celery")
 VERSION = 1
 MARK = "saga_v"
 """The header by which a message of a saga is known."""
+STEP = "saga_step"
+ITEM = "saga_item"
+DIRECTION = "saga_direction"
 ATTEMPT = "saga_attempt"
 EPOCH = "saga_epoch"
 NOT_AFTER = "saga_not_after"
@@ -89,7 +92,9 @@ def headers_of(message: Outgoing, settings: Settings, not_after: datetime | None
         MARK: VERSION,
         "saga_id": message.saga_id,
         "saga_name": message.saga_name,
-        "saga_step": message.slot.step,
+        STEP: message.slot.step,  # these three for whoever reads headers; it is the slot that is gone by
+        ITEM: message.slot.item,
+        DIRECTION: message.slot.direction.value,
         "saga_slot": fields.plain(message.slot),
         ATTEMPT: message.attempt,
         EPOCH: message.epoch,
@@ -110,6 +115,7 @@ def hook_headers_of(delivery: HookDelivery, settings: Settings) -> dict[str, Any
         **_context(delivery.headers, settings),
         HOOK_MARK: VERSION,
         "saga_id": delivery.saga_id,
+        "saga_name": delivery.payload["saga_name"],
         "saga_event": delivery.event,
         "saga_event_id": delivery.id,
         "saga_report_to": settings.queue,
