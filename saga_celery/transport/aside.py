@@ -1,4 +1,4 @@
-"""Saying to the broker what nothing rests on, without anybody waiting for it: in a thread, on a connection of its own."""
+"""Saying to the broker what nothing rests on: in a thread, on a connection of its own, so that nobody waits for it."""
 
 from __future__ import annotations
 

@@ -12,6 +12,7 @@ from typing import Any
 from celery import Celery
 
 from saga_celery.core.states import Direction, Message, step_label
+from saga_celery.engine.log_fields import about
 from saga_celery.engine.payloads import Payloads
 from saga_celery.engine.ports import Delivery, Outgoing
 from saga_celery.engine.redaction import Redaction
@@ -95,7 +96,12 @@ class CeleryTransport:
                 try:
                     self._send_one(producer, message, not_after)
                 except (LookupError, TypeError, ValueError, PayloadUnreadable, PayloadUnavailable) as error:
-                    logger.exception("saga %s: step %s can not be sent", message.saga_id, message.slot.step)
+                    logger.exception(
+                        "saga %s: step %s can not be sent",
+                        message.saga_id,
+                        message.slot.step,
+                        extra=_about(message),
+                    )
                     refused.append(f"step {message.slot.step} can not be sent: {error!r}")
         return refused
 
@@ -285,6 +291,10 @@ class CeleryTransport:
         route = self._celery.amqp.router.route(options, message.task, tuple(message.args), dict(message.kwargs), task)
         queue = route.get("queue")
         return str(getattr(queue, "name", queue) or route.get("routing_key") or "")
+
+
+def _about(sent: Outgoing) -> dict[str, Any]:
+    return about(sent.saga_id, sent.saga_name, slot=sent.slot, attempt=sent.attempt, headers=sent.headers)
 
 
 def _message_of(delivery: Delivery) -> Message:

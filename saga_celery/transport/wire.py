@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Any
 
 from saga_celery.core.states import Slot
+from saga_celery.engine.log_fields import about
 from saga_celery.engine.ports import Delivery as HookDelivery
 from saga_celery.engine.ports import Outgoing
 from saga_celery.errors import MessageNotUnderstood
@@ -178,6 +179,11 @@ def delivery_from(headers: Mapping[str, Any]) -> Delivery:
         action_attempt=attempt,
         not_after=fields.moment(headers[NOT_AFTER], NOT_AFTER) if NOT_AFTER in headers else None,
     )
+
+
+def about_delivery(delivery: Delivery) -> dict[str, Any]:
+    """The fields of a log record about a delivery, for threads in which no task runs."""
+    return about(delivery.saga_id, delivery.saga_name, slot=delivery.slot, attempt=delivery.attempt)
 
 
 def drop(what: str, reason: MessageNotUnderstood) -> None:
