@@ -49,6 +49,7 @@ from saga_celery.transport.install import install
 from saga_celery.transport.lifecycle_events import LifecycleEvents, events_are_on
 from saga_celery.transport.publisher import CeleryTransport
 from saga_celery.transport.shown import parameters_of
+from saga_celery.transport.tracing import note
 
 
 class SagaApp:
@@ -245,6 +246,7 @@ class SagaApp:
             self._end_caller.say(handled.state.id)
         if events_are_on(self._celery):
             self._events.tell(handled, self._redaction())
+        note(self._celery, handled)
         log_dead_letters(handled, self.store.plan, self._redaction)
         tell(handled)
 

@@ -26,6 +26,7 @@ from saga_celery.transport.liveness import SIGNS, Signs
 from saga_celery.transport.outcomes import outcome_of, own_rest
 from saga_celery.transport.reports import succeeded
 from saga_celery.transport.runtime import Runtime
+from saga_celery.transport.tracing import surroundings
 from saga_celery.transport.wire import Delivery
 
 logger = logging.getLogger("saga_celery")
@@ -147,7 +148,8 @@ class Participant:
         """BaseException passes: a process that is being killed settles nothing."""
         slot = delivery.slot
         try:
-            result = body()
+            with surroundings(delivery, attempt, request.headers):
+                result = body()
         except Retry as again:
             grade.again(attempt, own_rest(again, self._runtime.celery.now()))
             raise

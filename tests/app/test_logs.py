@@ -104,7 +104,7 @@ def test_the_fields_can_be_asked_for(errands: Errands) -> None:
     assert saga_fields() == {}
 
 
-# ------------------------------------------------------------------------------------------------- the library's records
+# ------------------------------------------------------------------------------------------------ the library's records
 
 
 def test_the_library_tells_the_saga_where_no_task_runs(
