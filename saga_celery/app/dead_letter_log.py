@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable
 
 from saga_celery.app.reading import words
+from saga_celery.app.reading.excerpt import first_line
 from saga_celery.core.events import EffectAfterEnd, SagaParked
 from saga_celery.core.moves import Move, next_moves
 from saga_celery.core.plan import Plan
@@ -18,8 +19,8 @@ from saga_celery.errors import StoreError
 
 logger = logging.getLogger("saga_celery")
 
-LONGEST = 500
-"""Characters of what went wrong."""
+LONGEST = 300
+"""Characters of what went wrong; of a traceback, which a dead letter may hold, that is its first line."""
 
 
 def log_dead_letters(handled: Handled, plan_of: Callable[[str], Plan], redaction: Callable[[], Redaction]) -> None:
@@ -42,7 +43,7 @@ def _log(state: SagaState, letter: DeadLetter, plan_of: Callable[[str], Plan], r
         state.name,
         words.activity_label(letter.slot),
         words.reason(letter),
-        f" ({redaction.text(letter.detail)[:LONGEST]})" if letter.detail else "",
+        f" ({first_line(redaction.text(letter.detail), LONGEST)})" if letter.detail else "",
         command(_next_move(state, letter, plan_of), state.id, step_label(letter.step, letter.item)),
         extra=about_state(state, slot=letter.slot, attempt=letter.attempt or _attempt(state, letter)),
     )

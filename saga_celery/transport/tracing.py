@@ -169,11 +169,4 @@ class _Guarded:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._entered:
-            _guarded(lambda: self._leave(kind, error, trace), None)
-
-    def _leave(self, kind: Any, error: BaseException | None, trace: Any) -> None:
-        try:
-            self._inner.__exit__(kind, error, trace)
-        except BaseException as raised:
-            if raised is not error:
-                raise
+            _guarded(lambda: self._inner.__exit__(kind, error, trace), None)

@@ -129,7 +129,7 @@ def errors(caplog: pytest.LogCaptureFixture) -> list[logging.LogRecord]:
 
 def test_a_dead_letter_is_logged_once_with_the_next_move(errands: Errands, caplog: pytest.LogCaptureFixture) -> None:
     (handle,) = errands.running()
-    lost = e.AttemptLost(slot=Slot("only"), attempt=1, reason="worker w1 died, token=hunter2")
+    lost = e.AttemptLost(slot=Slot("only"), attempt=1, reason="worker w1 died, token=hunter2\nand a second line")
     errands.news(handle, lost)
     errands.news(handle, lost)
 

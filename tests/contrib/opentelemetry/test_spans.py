@@ -18,6 +18,7 @@ from saga_celery.transport.tracing import ANCHOR, install_tracing, surroundings
 from tests.contrib.opentelemetry.office import LoanSaga, Office
 
 HOUR = 3600.0
+GIVEN = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
 
 @pytest.fixture
@@ -76,15 +77,28 @@ def test_it_hangs_where_its_caller_stands(office: Office) -> None:
 
 
 def test_headers_that_are_given_stay_as_they_are(office: Office) -> None:
-    given = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
     with office.tracer.start_as_current_span("request"):
-        saga_id = LoanSaga.start("well", headers={"traceparent": given, "request_id": "r-7"}).id
+        saga_id = LoanSaga.start("well", headers={"traceparent": GIVEN, "request_id": "r-7"}).id
     stored = office.sagas.store.load(saga_id)
     assert stored is not None
-    assert stored.headers == {"traceparent": given, "request_id": "r-7", "tracestate": "saga=1893499200"}
+    assert stored.headers == {"traceparent": GIVEN, "request_id": "r-7", "tracestate": "saga=1893499200"}
 
     office.work()
-    assert f"{office.span('bank.loan/reserve').context.trace_id:032x}" == given.split("-")[1]
+    assert f"{office.span('bank.loan/reserve').context.trace_id:032x}" == GIVEN.split("-")[1]
+
+
+def test_a_trace_that_is_given_begins_no_other(office: Office) -> None:
+    given = {"traceparent": GIVEN}
+    LoanSaga.start("well", headers=given)
+    office.app.task(name="bank.open", shared=False)(start_one)
+    office.app.tasks["bank.open"].apply(headers=given)  # of a worker without an instrumentation of Celery
+    office.work()
+    assert office.names() == ["bank.loan/reserve"] * 2
+    assert {f"{trace:032x}" for trace in office.traces()} == {GIVEN.split("-")[1]}
+
+
+def start_one() -> None:
+    LoanSaga.start("well")
 
 
 def test_a_saga_that_is_started_within_a_step_hangs_under_it(office: Office) -> None:
@@ -103,8 +117,11 @@ def test_a_saga_that_is_started_within_a_step_hangs_under_it(office: Office) -> 
 # -------------------------------------------------------------------------------------------------- errors and retries
 
 
-def test_an_attempt_that_fails_tells_its_error_and_what_it_undoes_hangs_beside_it(office: Office) -> None:
+def test_an_attempt_that_fails_tells_its_error_and_what_it_undoes_hangs_beside_it(
+    office: Office, caplog: pytest.LogCaptureFixture
+) -> None:
     ended(office, "refuse")
+    assert "tracing failed" not in caplog.text
 
     failed = office.span("bank.loan/pay")
     assert (failed.status.status_code, failed.status.description) == (StatusCode.ERROR, "Refused: no")
