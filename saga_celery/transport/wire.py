@@ -31,6 +31,9 @@ NOT_AFTER = "saga_not_after"
 HOOK_MARK = "saga_hook_v"
 """The header by which the message of a hook is known."""
 
+_SENTRY_WRITES = "sentry-propagate-traces"
+"""Header that Sentry's instrumentation takes off again; where there is none, it stays and says nothing."""
+
 dropped: Counter[str] = Counter()
 """How many messages were not understood, by the reason; for metrics."""
 
@@ -89,7 +92,7 @@ def headers_of(message: Outgoing, settings: Settings, not_after: datetime | None
     """
     dated = {} if not_after is None else {NOT_AFTER: not_after.timestamp()}
     return {
-        **_context(message.headers, settings),
+        **_traced(_context(message.headers, settings)),
         MARK: VERSION,
         "saga_id": message.saga_id,
         "saga_name": message.saga_name,
@@ -113,7 +116,7 @@ def headers_of(message: Outgoing, settings: Settings, not_after: datetime | None
 def hook_headers_of(delivery: HookDelivery, settings: Settings) -> dict[str, Any]:
     """The headers of a hook's message."""
     return {
-        **_context(delivery.headers, settings),
+        **_traced(_context(delivery.headers, settings)),
         HOOK_MARK: VERSION,
         "saga_id": delivery.saga_id,
         "saga_name": delivery.payload["saga_name"],
@@ -147,6 +150,11 @@ def _context(headers: Mapping[str, str], settings: Settings) -> dict[str, str]:
     """A header of the start may never pass itself off as one of Celery's or ours."""
     allowed = {name for name in settings.context_headers if not name.startswith("saga_")} - _CELERYS_OWN
     return {name: value for name, value in headers.items() if name in allowed}
+
+
+def _traced(context: dict[str, str]) -> dict[str, Any]:
+    """Sentry would write its trace anew, that of whoever sends, over the one that the saga was started in."""
+    return {**context, _SENTRY_WRITES: False} if "sentry-trace" in context else dict(context)
 
 
 def is_delivery(headers: Mapping[str, Any] | None) -> bool:
