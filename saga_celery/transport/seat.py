@@ -34,9 +34,7 @@ class Seat:
         """
         headers = request.request_dict
         stamp(headers, WORKER, self.worker)
-        twin = _may_have_twin(headers) and any(
-            _same(headers, other) for other in _in_hand() if other is not request
-        )
+        twin = _may_have_twin(headers) and any(_same(headers, other) for other in _in_hand() if other is not request)
         stamp(headers, TWIN, twin)
         self._requests[request.id] = request
 

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Iterator
+from importlib.metadata import EntryPoint
+from pathlib import Path
 from typing import Any
 
 import pytest
+from celery import _state, signals
 from celery.contrib.testing.worker import start_worker
+from opentelemetry import trace
 from opentelemetry.instrumentation.celery import CeleryInstrumentor
+from opentelemetry.instrumentation.distro import DefaultDistro
 from opentelemetry.trace import SpanKind, StatusCode
 
 from saga_celery.core.events import AttemptSucceeded
@@ -17,6 +23,7 @@ from saga_celery.settings import CONTEXT_HEADERS
 from saga_celery.transport.tracing import ANCHOR, install_tracing, surroundings
 from tests.contrib.opentelemetry.office import LoanSaga, Office
 
+ROOT = Path(__file__).parents[3]
 HOUR = 3600.0
 GIVEN = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
@@ -215,6 +222,21 @@ def test_a_report_keeps_what_follows_in_the_trace_of_the_attempt(office: Office,
 # ------------------------------------------------------------------------------------- beside Celery's instrumentation
 
 
+@pytest.fixture
+def as_before() -> Iterator[None]:
+    """A worker in a test's process would set up logging, and be the current app, for all tests behind it."""
+    current, default = _state._tls.current_app, _state.default_app
+
+    def leave_it(**_: Any) -> None: ...
+
+    signals.setup_logging.connect(leave_it)
+    yield
+    signals.setup_logging.disconnect(leave_it)
+    _state._set_current_app(current)
+    _state.set_default_app(default)
+
+
+@pytest.mark.usefixtures("as_before")
 def test_beside_the_instrumentation_of_celery_all_is_one_trace(office: Office) -> None:
     """Which puts a span round each message that is sent and each task that runs, in a real worker's process."""
     CeleryInstrumentor().instrument(tracer_provider=office.provider)
@@ -241,6 +263,15 @@ def test_beside_the_instrumentation_of_celery_all_is_one_trace(office: Office) -
         assert sent.parent is not None
         assert sent.parent.span_id == request.span_id  # side by side, not one within the other
         assert each.kind is SpanKind.INTERNAL
+
+
+def test_opentelemetry_instrument_switches_it_on(bare: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trace, "get_tracer", lambda *_, tracer_provider: bare.provider.get_tracer("saga_celery"))
+    declared = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["entry-points"]
+    ((name, target),) = declared["opentelemetry_instrumentor"].items()
+    DefaultDistro().load_instrumentor(EntryPoint(name, target, "opentelemetry_instrumentor"), skip_dep_check=True)
+    ended(bare)
+    assert "bank.loan/close" in bare.names()
 
 
 # ------------------------------------------------------------------------------------------------------ in nobody's way
