@@ -43,13 +43,20 @@ def shown_call(
     hidden = [HIDDEN if redaction.hides(name) else each for each, name in named]
     return {
         "argsrepr": saferepr(redaction.value(tuple(hidden), most=MOST_PARTS), maxlen=LONGEST),
-        "kwargsrepr": saferepr({**place, **redaction.value(_others(kwargs, place), most=MOST_PARTS)}, maxlen=LONGEST),
+        "kwargsrepr": _behind(place, redaction.value(_others(kwargs, place), most=MOST_PARTS)),
     }
 
 
 def _others(kwargs: Mapping[str, Any], place: Mapping[str, Any]) -> dict[str, Any]:
     """A task's own argument of the same name does not pass for the saga's."""
     return {name: value for name, value in kwargs.items() if name not in place}
+
+
+def _behind(place: Mapping[str, Any], kwargs: dict[str, Any]) -> str:
+    """The place is short and plain, so the slow representation that bounds and cuts is spared it."""
+    front = ", ".join(f"{name!r}: {value!r}" for name, value in place.items())[: LONGEST * 3 // 4]
+    shown: str = saferepr(kwargs, maxlen=LONGEST - len(front))
+    return f"{{{front}, {shown[1:]}" if front and kwargs else f"{{{front}{shown[1:]}"
 
 
 def parameters_of(task: Any | None) -> tuple[str, ...]:
