@@ -30,18 +30,20 @@ from saga_celery.engine.admission import AdmissionControl
 from saga_celery.engine.coordinator import Coordinator, Handled
 from saga_celery.engine.courier import Courier
 from saga_celery.engine.gate import PauseGate
+from saga_celery.engine.lookout import LONGEST_GAP, Lookout
 from saga_celery.engine.payloads import Payloads
 from saga_celery.engine.ports import Living, Pause, Running
 from saga_celery.engine.redaction import Redaction
 from saga_celery.engine.sweeper import Sweeper
 from saga_celery.errors import NotConfigured, SagaNotFound, SchemaOutOfDate, StoreError, StoreUnavailable
 from saga_celery.settings import Settings
-from saga_celery.signals import tell
+from saga_celery.signals import tell, tell_of
 from saga_celery.store import SQLStore
 from saga_celery.store.ends import Ends
 from saga_celery.store.executors import Executor
 from saga_celery.store.faults import MIGRATE
 from saga_celery.store.migrate import check, check_through
+from saga_celery.store.queries import IN_VAIN, STUCK_AFTER
 from saga_celery.transport.end_calls import EndCaller, RedisEars, can_call
 from saga_celery.transport.install import install
 from saga_celery.transport.publisher import CeleryTransport
@@ -68,6 +70,7 @@ class SagaApp:
         self._caller: EndCaller | None = None
         self._caller_is_known = False
         self._payloads: Payloads | None = None
+        self._lookout: Lookout | None = None
         self._schema_is_good = False
         self._gate = PauseGate(lambda: self.store.pauses.all())
         self.desk = AppDesk(self)
@@ -163,7 +166,7 @@ class SagaApp:
     def _forget_store(self) -> None:
         if self._store is not None:
             self._store.dispose()
-        self._store = self._transport = self._payloads = None
+        self._store = self._transport = self._payloads = self._lookout = None
         self._caller, self._caller_is_known, self._schema_is_good = None, False, False
 
     @property
@@ -232,7 +235,22 @@ class SagaApp:
             coordinator=self.operator(),
             gate=self._gate,
             courier=self._courier(),
+            lookout=self._lookout_of_process(),
         )
+
+    def _lookout_of_process(self) -> Lookout:
+        """It remembers from one sweeper to the next."""
+        if self._lookout is None:
+            self._lookout = Lookout(
+                rows=self.store.stuck,
+                store=self.store,
+                patience=STUCK_AFTER,
+                in_vain=IN_VAIN,
+                gap=max(LONGEST_GAP, 3 * self.settings.sweep_interval),
+                courier=self._courier(),
+                on_stuck=tell_of,
+            )
+        return self._lookout
 
     def _told(self, handled: Handled) -> None:
         """After the commit of a transition."""
@@ -371,9 +389,9 @@ class SagaApp:
             raise SchemaOutOfDate(str(error).replace(MIGRATE, self.migrate_command or MIGRATE)) from error
         self._schema_is_good = True
 
-    def beat(self, worker: str, running: Sequence[Running]) -> None:
-        """Write the worker's heartbeat."""
-        self.store.beat(worker, running)
+    def beat(self, worker: str, running: Sequence[Running], swept: float | None = None) -> None:
+        """Write the worker's heartbeat; `swept`: seconds since its sweeper finished a round."""
+        self.store.beat(worker, running, swept)
 
     def farewell(self, worker: str) -> None:
         """Take the worker's heartbeat away."""

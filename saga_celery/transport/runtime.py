@@ -103,8 +103,14 @@ class Runtime(Protocol):
         """
         ...
 
-    def beat(self, worker: str, running: Sequence[Running]) -> None:
-        """Write the worker's heartbeat, with the attempts that it has in hand."""
+    def beat(self, worker: str, running: Sequence[Running], swept: float | None = None) -> None:
+        """Write the worker's heartbeat.
+
+        Args:
+            worker: its identity.
+            running: the attempts that it has in hand.
+            swept: seconds since its sweeper finished a round; None: it has not, or none runs.
+        """
         ...
 
     def farewell(self, worker: str) -> None:
