@@ -4,10 +4,12 @@ own."""
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 from weakref import WeakKeyDictionary
 
 from celery import Celery
 
+from saga_celery.app.alerts import Alerts, with_alerts
 from saga_celery.app.chance import backoff, draw
 from saga_celery.app.desk import AppDesk
 from saga_celery.app.display import Display
@@ -126,7 +128,8 @@ class SagaApp:
         """
         if self._settings is None:
             settings = Settings.from_conf(self._celery.conf)
-            self._hooks = declared_hooks(settings.hooks, lambda problem: NotConfigured(f"saga_hooks: {problem}"))
+            hooks = declared_hooks(settings.hooks, lambda problem: NotConfigured(f"saga_hooks: {problem}"))
+            self._hooks = with_alerts(hooks, settings)
             self._settings = settings
         return self._settings
 
@@ -357,6 +360,14 @@ class SagaApp:
     def hook_ended(self, event_id: str) -> None:
         """Note that a hook has run to its end."""
         self.store.deliveries.settle([event_id])
+
+    def alert(self, event: Any, webhook: int) -> None:
+        """Post what a hook is told to a webhook; `webhook` is its place in `saga_alert_webhook`, from 1 on.
+
+        Raises:
+            AlertNotDelivered: it did not take it.
+        """
+        Alerts(self.settings).post(event, webhook)
 
     @property
     def migrate_command(self) -> str | None:

@@ -14,10 +14,9 @@ from saga_celery.core.states import Direction, SagaStatus, Slot
 from saga_celery.engine.ports import Awaited, Delivery, Stuck, Trouble
 from saga_celery.store.clock import Clock, after, db_between, now
 from saga_celery.store.connections import Connections
-from saga_celery.store.deliveries import delivery_row, delivery_times
+from saga_celery.store.deliveries import insert_deliveries
 from saga_celery.store.queries import IN_VAIN, MOST_IDS
-from saga_celery.store.schema import saga, saga_awaited, saga_delivery, saga_stuck
-from saga_celery.store.upsert import insert_if_absent
+from saga_celery.store.schema import saga, saga_awaited, saga_stuck
 
 t = saga_awaited.c
 
@@ -80,9 +79,7 @@ class StuckRows:
                 connection.execute(sa.insert(saga_stuck).values(**row, since=now(self._clock)))
             except sa.exc.IntegrityError as known:
                 raise _ToldAlready from known
-            if deliveries:
-                new = insert_if_absent(self._connections.dialect, saga_delivery)
-                connection.execute(new.values(delivery_times(self._clock)), [delivery_row(each) for each in deliveries])
+            insert_deliveries(connection, deliveries, self._clock)
 
         try:
             self._connections.run(work)

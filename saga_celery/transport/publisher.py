@@ -18,6 +18,7 @@ from saga_celery.engine.redaction import Redaction
 from saga_celery.errors import PayloadUnavailable, PayloadUnreadable, PublishFailed, StoreError
 from saga_celery.settings import Settings
 from saga_celery.transport import wire
+from saga_celery.transport.alerts import hook_message
 from saga_celery.transport.broker import Broker
 from saga_celery.transport.reports import Dispatched, Report, seal
 from saga_celery.transport.shown import shown_call
@@ -144,10 +145,12 @@ class CeleryTransport:
         self._broker.use(lambda producer: self._deliver(producer, delivery))
 
     def _deliver(self, producer: Any, delivery: Delivery) -> None:
-        task = self._known(delivery.task)
+        message = hook_message(delivery, self._settings)
+        task = self._known(message.task)
         self._celery.send_task(
-            delivery.task,
+            message.task,
             [self._told(delivery)],
+            dict(message.kwargs),
             producer=producer,
             task_id=str(uuid.uuid5(uuid.NAMESPACE_OID, f"{delivery.id}/{delivery.tries}")),
             root_id=delivery.saga_id,
@@ -159,7 +162,7 @@ class CeleryTransport:
             serializer="json",
             retry=False,
             argsrepr=f"({{'id': {delivery.id!r}, …}},)",  # inputs and outcomes stay out of logs and events
-            **_options(_message_of(delivery), task),
+            **_options(message, task),
         )
 
     def _told(self, delivery: Delivery) -> dict[str, Any]:
@@ -171,7 +174,7 @@ class CeleryTransport:
 
     def confirms(self, delivery: Delivery) -> bool:
         """Tell whether the hook's worker has saga code, and so tells when the task has run to its end."""
-        return not self.is_foreign(_message_of(delivery))
+        return not self.is_foreign(hook_message(delivery, self._settings))
 
     # --------------------------------------------------------------------------------------------------------- foreign
 
@@ -283,10 +286,6 @@ class CeleryTransport:
         route = self._celery.amqp.router.route(options, message.task, tuple(message.args), dict(message.kwargs), task)
         queue = route.get("queue")
         return str(getattr(queue, "name", queue) or route.get("routing_key") or "")
-
-
-def _message_of(delivery: Delivery) -> Message:
-    return Message(task=delivery.task, args=(delivery.payload,))
 
 
 def _task_id(outgoing: Outgoing) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 from celery import Celery
 
@@ -84,6 +84,18 @@ class Runtime(Protocol):
 
         Raises:
             StoreError: the database failed.
+        """
+        ...
+
+    def alert(self, event: Any, webhook: int) -> None:
+        """Post what a hook is told to a webhook.
+
+        Args:
+            event: the payload, opened.
+            webhook: which one of the list, from 1 on.
+
+        Raises:
+            AlertNotDelivered: it did not take it.
         """
         ...
 
