@@ -132,6 +132,7 @@ SHOP = ROOT / "README.md"
 FOLLOW_UPS = [ROOT / "docs" / "operations.md"]
 """Pages whose commands are about that shop."""
 PAGES = (
+    "alerts",
     "barrier",
     "chains",
     "child-sagas",
@@ -156,6 +157,12 @@ PAGES = (
 )
 BY_ITSELF = [ROOT / "docs" / f"{name}.md" for name in PAGES]
 SAID = {
+    "alerts": [
+        "the webhook at 127.0.0.1 took it\n",
+        "a worker told 1 webhook: 127.0.0.1\n",
+        "Saga shop.parcel order-1 failed at step label (exhausted: OSError: out of labels). Next: `celery",
+        "shop.parcel: saga_failed (exhausted) 1 2\none group: True\n",
+    ],
     "choices": [
         "by post, no card\nby courier, card: hello\nreleased: vase\nCOMPENSATED ['reserve', 'reserve (compensation)']"
     ],
