@@ -2,8 +2,8 @@
 
 A sweeper that comes back after an outage finds everything overdue and moves it within seconds, so what it meets is only
 suspected. Who is still stuck a minute later, with a sweeper at work all the time, is told of. What is suspected is kept
-in memory: were it lost, the same wait would be met again. What was told is a row, stored together with what hooks are
-told, so no sweeper that dies takes an alert along, and no two tell the same.
+in memory; a process that starts reads once what is repeated in vain. What was told is a row, stored together with what
+hooks are told, so no sweeper that dies takes an alert along, and no two tell the same.
 """
 
 from __future__ import annotations
@@ -77,6 +77,7 @@ class Lookout:
         self._suspects: dict[str, float] = {}
         self._ticked: float | None = None
         self._looked: float | None = None
+        self._knows_all = False
 
     def ticked(self, rows: Sequence[Overdue], *, more: bool) -> None:
         """Take note of what a tick met, and look round when it is time.
@@ -90,12 +91,18 @@ class Lookout:
         """
         now = self._elapsed()
         if self._ticked is None or now - self._ticked > self._gap:
-            self._suspects.clear()
+            self._begin_anew()
         self._ticked = now
         self._suspect(row.saga_id for row in rows if max(row.resends, row.failures) >= self._in_vain - 1)
         if self._looked is None or now - self._looked >= LOOK_EVERY:
             self._looked = now
             self._survive(self._look, more)
+
+    def _begin_anew(self) -> None:
+        """As nobody swept, nobody is to blame yet. The next time a wait is due may be minutes away, so all are read."""
+        self._suspects.clear()
+        self._looked = None
+        self._knows_all = False
 
     def _suspect(self, saga_ids: Iterable[str]) -> None:
         for saga_id in saga_ids:
@@ -103,6 +110,9 @@ class Lookout:
                 self._suspects.setdefault(saga_id, self._elapsed())
 
     def _look(self, more: bool) -> None:
+        if not self._knows_all:
+            self._suspect(self._rows.repeated(MOST_SUSPECTS))
+            self._knows_all = True
         if not more:
             self._suspect(self._rows.overdue(self._patience, MOST_SUSPECTS))
         ripe = self._ripe()

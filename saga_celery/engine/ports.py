@@ -466,6 +466,10 @@ class StuckStore(Protocol):
         """Sagas with a wait that has been overdue for longer than that."""
         ...
 
+    def repeated(self, limit: int) -> Sequence[str]:
+        """Sagas with a wait that was repeated, or failed at, too often; reads all that is open."""
+        ...
+
     def still(self, saga_ids: Sequence[str], *, overdue: float | None) -> Sequence[Stuck]:
         """Those of the sagas that do not move and were not told of yet; not those that are parked or suspended.
 

@@ -45,6 +45,11 @@ class StuckRows:
         query = sa.select(t.saga_id).where(t.due_at < self._ago(seconds)).order_by(t.due_at).limit(limit)
         return list(dict.fromkeys(row.saga_id for row in self._all(query)))
 
+    def repeated(self, limit: int) -> list[str]:
+        """Sagas with a wait that was repeated, or failed at, too often; reads all that is open, so ask seldom."""
+        query = self._stuck(t.saga_id, overdue=None).order_by(t.due_at).limit(limit)
+        return list(dict.fromkeys(row.saga_id for row in self._all(query)))
+
     def still(self, saga_ids: Sequence[str], *, overdue: float | None) -> list[Stuck]:
         """Those of the sagas that do not move and were not told of yet, each with its most urgent wait.
 

@@ -12,6 +12,8 @@ from urllib.parse import urlsplit
 from saga_celery.errors import AlertNotDelivered
 from saga_celery.settings import Settings
 
+_OURS = {"Content-Type": "application/json", "User-Agent": "saga-celery"}
+
 TIMEOUT = 10.0
 """Seconds for which a connection, and then an answer, is waited for."""
 
@@ -62,7 +64,7 @@ def post(url: str, body: bytes, headers: dict[str, str]) -> None:
     Raises:
         AlertNotDelivered: it was answered by anything but 2xx (a redirection is not followed), or by nobody.
     """
-    wanted = request.Request(url, body, {**headers, "Content-Type": "application/json"}, method="POST")  # noqa: S310
+    wanted = request.Request(url, body, {**_OURS, **headers}, method="POST")  # noqa: S310
     try:
         with _opener().open(wanted, timeout=TIMEOUT):
             return
@@ -70,9 +72,14 @@ def post(url: str, body: bytes, headers: dict[str, str]) -> None:
         answer.close()
         trouble = f"answered {answer.code}"
     except (URLError, HTTPException, OSError) as failure:
-        reason = getattr(failure, "reason", failure)
-        trouble = f"did not answer ({type(reason).__name__}: {getattr(reason, 'strerror', None) or 'no answer'})"
+        trouble = f"did not answer ({_words(getattr(failure, 'reason', failure))})"
     raise AlertNotDelivered(f"the webhook at {host_of(url)} {trouble}")
+
+
+def _words(reason: object) -> str:
+    """What kind of trouble it is; of its text only what the system itself says, as others might repeat the address."""
+    said = getattr(reason, "strerror", None)
+    return f"{type(reason).__name__}: {said}" if said else type(reason).__name__
 
 
 def _opener() -> request.OpenerDirector:
@@ -84,6 +91,7 @@ def _opener() -> request.OpenerDirector:
         request.HTTPSHandler,
         request.HTTPErrorProcessor,
         request.HTTPDefaultErrorHandler,
+        request.UnknownHandler,
     ):
         opener.add_handler(kind())
     return opener

@@ -37,6 +37,10 @@ class FakeStuckRows:
         found = [place[0] for place, row in self.store.rows.items() if row.at < self.store.clock.now - seconds]
         return found[:limit]
 
+    def repeated(self, limit):
+        self._answer()
+        return [saga_id for saga_id in self.store.sagas if self._stuck(saga_id, None)][:limit]
+
     def still(self, saga_ids, *, overdue):
         return [found for each in saga_ids if each not in self.told and (found := self._stuck(each, overdue))]
 
@@ -209,6 +213,17 @@ def test_what_was_suspected_before_nobody_swept_for_a_while_is_suspected_anew():
     house.sweep(PATIENCE - 1)
     assert house.heard == []
     house.sweep(LOOK_EVERY + 1)
+    assert house.reasons == ["not_begun"]
+
+
+def test_a_process_that_starts_does_not_wait_until_the_message_is_due_again():
+    house = House()
+    house.sweep(10 + 20 + 40)
+    house.store.clock.advance(LONGEST_GAP + 1)
+    before = house.store.row("s1", Slot("a")).at
+    assert before - house.store.clock.now < PATIENCE
+    house.store.rows[("s1", "a", 0, "action")].at += 600.0
+    house.sweep(PATIENCE + LOOK_EVERY)
     assert house.reasons == ["not_begun"]
 
 

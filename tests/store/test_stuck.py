@@ -61,6 +61,7 @@ def told(store):
 def test_a_wait_tells_what_the_trouble_is(store, awaited, values, found):
     waiting(store, awaited=awaited, **values)
     assert troubles(store, "s1", "nobody").get("s1") == found
+    assert store.stuck.repeated(10) == (["s1"] if found else [])
 
 
 def test_a_wait_that_is_long_overdue(store, clock):

@@ -108,5 +108,5 @@ def test_an_alert_is_signed_with_the_newest_key():
 def test_other_schemes_are_not_opened_even_where_nobody_looked(tmp_path):
     """A `file:` URL has no handler; the check of the settings is not the only fence."""
     (tmp_path / "x").write_text("secret")
-    with pytest.raises((AlertNotDelivered, AttributeError, TypeError)):
+    with pytest.raises(AlertNotDelivered, match="did not answer"):
         post((tmp_path / "x").as_uri(), b"{}", {})
