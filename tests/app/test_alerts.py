@@ -15,6 +15,7 @@ from saga_celery.core.states import Slot
 from saga_celery.definition import desk, registry
 from saga_celery.engine.courier import MOST_SENDS, Courier
 from saga_celery.engine.lookout import Lookout
+from saga_celery.engine.occurrences import Occurrence
 from saga_celery.errors import AlertNotDelivered, NotConfigured
 from saga_celery.store import SQLStore
 from saga_celery.store.clock import FakeClock
@@ -194,6 +195,15 @@ class TestStuck:
         house.sweep(900.0)
         assert [details["reason"] for *_, details in heard] == ["unanswered", "not_begun"]
         assert len({each.id for each in house.open()}) == 2
+
+    def test_so_has_each_time_at_the_same_version(self, house):
+        house = house(PAGED)
+        state = house.sagas.store.load(house.saga.start(5).id)
+        what = Occurrence(event="saga_stuck", place=0, details={})
+        (first,) = house.sagas._courier().prepared_for(state, what)
+        house.clock.turn(1.0)
+        (second,) = house.sagas._courier().prepared_for(state, what)
+        assert first.id != second.id
 
     def test_a_saga_without_hooks_is_told_by_signal_and_log_alone(self, house, heard, monkeypatch):
         house = house()

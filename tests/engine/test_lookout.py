@@ -245,6 +245,16 @@ def test_where_there_is_more_than_a_tick_can_take_nobody_is_told_for_being_overd
     assert house.heard == []
 
 
+def test_nor_who_was_suspected_before_there_was_so_much(monkeypatch):
+    house = House(batch=1)
+    (row,) = House(begun=False).store.overdue(1, 30.0)
+    monkeypatch.setattr(house.store, "overdue", lambda batch, lease: [])
+    house.sweep(10 + PATIENCE + LOOK_EVERY + 1)
+    monkeypatch.setattr(house.store, "overdue", lambda batch, lease: [row])
+    house.sweep(300.0)
+    assert house.heard == []
+
+
 @pytest.mark.parametrize("how", ["suspended", "parked", "gone"])
 def test_who_does_not_move_by_himself_is_not_stuck(how):
     house = House()
