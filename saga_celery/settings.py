@@ -112,6 +112,8 @@ class Settings:
     """Which events those are told of."""
     console_url: str = ""
     """Where the page of sagas is, for links in alerts: `https://flower.example/sagas`."""
+    flower_url: str = ""
+    """Address of Flower (`https://ops.example.com/flower`), where a saga's page is to link its tasks to it."""
     console_writable: bool = False
     """Whoever is logged in to Flower may also operate sagas in its Sagas tab."""
 
