@@ -26,7 +26,8 @@
     │  └─ SealBroken                  … no codec of this process opens it: `saga_codec`, `saga_fernet_keys`
     ├─ TransportError
     │  ├─ MessageNotUnderstood        a broker message that is no message of ours
-    │  └─ PublishFailed               the broker does not take messages (retryable; the sweeper sends it later)
+    │  ├─ PublishFailed               the broker does not take messages (retryable; the sweeper sends it later)
+    │  └─ AlertNotDelivered           a webhook did not take an alert (retryable; it is sent again)
     └─ BarrierError                   what a barrier answers other than a result
        ├─ ActionSuppressed            the action came too late; it took no effect and never will
        │  └─ MessageOutOfDate         … this copy of it did, by its date; others may be under way (retryable)
@@ -334,6 +335,13 @@ class PublishFailed(TransportError):
     """The broker did not take a message. The sweeper sends it again."""
 
     code = "publish_failed"
+    retryable = True
+
+
+class AlertNotDelivered(TransportError):
+    """A webhook did not take an alert. It is sent again, as any hook that did not run to its end."""
+
+    code = "alert_not_delivered"
     retryable = True
 
 

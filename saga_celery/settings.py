@@ -12,6 +12,9 @@ from saga_celery.errors import NotConfigured
 
 PREFIX = "saga_"
 
+_ONE_WILL_DO = ("alert_webhook", "alert_events")
+"""Lists that may be written as their only entry."""
+
 CONTEXT_HEADERS = (
     "traceparent",
     "tracestate",
@@ -103,6 +106,12 @@ class Settings:
     """Event -> name of a task, or a list of names, that is told of it for every saga; see docs/hooks.md."""
     hook_grace: float = 60.0
     """Seconds from sending a hook to its end after which it is sent again; doubled each time."""
+    alert_webhook: tuple[str, ...] = ()
+    """URL, or list of URLs, that is told of sagas in trouble; see docs/alerts.md. It may be a secret."""
+    alert_events: tuple[str, ...] = ("saga_failed", "saga_stuck")
+    """Which events those are told of."""
+    console_url: str = ""
+    """Where the page of sagas is, for links in alerts: `https://flower.example/sagas`."""
     flower_url: str = ""
     """Address of Flower (`https://ops.example.com/flower`), where a saga's page is to link its tasks to it."""
     console_writable: bool = False
@@ -159,6 +168,7 @@ def _checked(name: str, value: Any, settings: type[Settings]) -> Any:
     elif isinstance(default, float):
         expected = (int, float)
     elif isinstance(default, tuple):
+        value = (value,) if name in _ONE_WILL_DO and isinstance(value, str) else value
         value, expected = _as_tuple(value), (tuple,)
     elif isinstance(default, int | str):
         expected = (type(default),)

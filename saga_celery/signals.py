@@ -17,8 +17,9 @@ from collections.abc import Mapping
 
 from celery.utils.dispatch import Signal
 
+from saga_celery.core.states import SagaState
 from saga_celery.engine.coordinator import Handled
-from saga_celery.engine.occurrences import ARGUMENTS, occurrences
+from saga_celery.engine.occurrences import ARGUMENTS, Occurrence, occurrences
 
 COMMON = ("saga_id", "saga_name", "version")
 
@@ -39,6 +40,9 @@ saga_compensated = _signal("saga_compensated")
 saga_failed = _signal("saga_failed")
 """Something new waits in the dead letters; the saga can not go on by itself. `step`, `item`, `direction`, `reason` (as
 `saga dead-letters` shows it), `detail`, `failure`: a `Failure` or None. Once for each dead letter."""
+saga_stuck = _signal("saga_stuck")
+"""The saga has not moved for long though the sweeper did what it can. `step`, `item`, `direction`, `attempt`, `reason`
+(not_begun, unanswered, failing, overdue), `detail`: in words. Sent by a sweeper, once until the saga moves again."""
 saga_resumed = _signal("saga_resumed")
 """A person settled the last dead letter, or lets an undone saga run again. `state`: RUNNING or COMPENSATING."""
 saga_overdue = _signal("saga_overdue")
@@ -72,8 +76,17 @@ def tell(handled: Handled) -> None:
     """
     if not any(signal.receivers for signal in SIGNALS.values()):
         return
-    state = handled.state
-    for each in occurrences(state, handled.facts):
-        SIGNALS[each.event].send(
-            sender=state.name, saga_id=state.id, saga_name=state.name, version=state.version, **each.details
-        )
+    for each in occurrences(handled.state, handled.facts):
+        tell_of(handled.state, each)
+
+
+def tell_of(state: SagaState, what: Occurrence) -> None:
+    """Send one signal.
+
+    Args:
+        state: the saga as it stands.
+        what: the event.
+    """
+    SIGNALS[what.event].send(
+        sender=state.name, saga_id=state.id, saga_name=state.name, version=state.version, **what.details
+    )

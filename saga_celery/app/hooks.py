@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -48,14 +48,31 @@ class ClassHooks:
         if not found:
             return ()
         labels = self._labels(state.id)
-        return [self._delivery(state, version, labels, each, task) for each, task in found]
+        return [
+            self._delivery(_base(f"{state.id}/{version}/{each.place}"), state, version, labels, each, task)
+            for each, task in found
+        ]
 
-    def _tasks(self, own: Hooks | None, event: str) -> Iterable[str]:
+    def standstill(self, state: SagaState, what: Occurrence) -> Sequence[Delivery]:
+        """Whom an event is told that comes of no transition; each time it has an id of its own.
+
+        Raises:
+            StoreError: the database failed.
+        """
+        tasks = self._tasks(_hooks_of(state.name), what.event)
+        if not tasks:
+            return ()
+        labels = self._labels(state.id)
+        base = _base(f"{state.id}/{state.version}/{what.event}/{labels.now.isoformat()}")
+        return [self._delivery(base, state, state.version, labels, what, task) for task in tasks]
+
+    def _tasks(self, own: Hooks | None, event: str) -> Collection[str]:
         of_class = ("",) if own is None else own.get(event, ())
-        return dict.fromkeys((*of_class, *self._everywhere.get(event, ())))
+        return dict.fromkeys((*of_class, *self._everywhere.get(event, ()))).keys()
 
-    def _delivery(self, state: SagaState, version: int, labels: Labels, what: Occurrence, task: str) -> Delivery:
-        base = uuid.uuid5(uuid.NAMESPACE_OID, f"{state.id}/{version}/{what.place}")
+    def _delivery(
+        self, base: uuid.UUID, state: SagaState, version: int, labels: Labels, what: Occurrence, task: str
+    ) -> Delivery:
         delivery = Delivery(
             id=str(base),
             saga_id=state.id,
@@ -84,6 +101,11 @@ class ClassHooks:
             return None
         fresh = replace(delivery, tries=1, seconds=self._grace)
         return [_addressed(fresh, task) for task in own.get(delivery.event, ())]
+
+
+def _base(place: str) -> uuid.UUID:
+    """What the event ids of an event are made of."""
+    return uuid.uuid5(uuid.NAMESPACE_OID, place)
 
 
 def _hooks_of(saga_name: str) -> Hooks | None:

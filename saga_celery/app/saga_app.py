@@ -4,10 +4,12 @@ own."""
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 from weakref import WeakKeyDictionary
 
 from celery import Celery
 
+from saga_celery.app.alerts import Alerts, with_alerts
 from saga_celery.app.chance import backoff, draw
 from saga_celery.app.dead_letter_log import log_dead_letters
 from saga_celery.app.desk import AppDesk
@@ -31,6 +33,7 @@ from saga_celery.engine.admission import AdmissionControl
 from saga_celery.engine.coordinator import Coordinator, Handled
 from saga_celery.engine.courier import Courier
 from saga_celery.engine.gate import PauseGate
+from saga_celery.engine.lookout import LONGEST_GAP, Lookout
 from saga_celery.engine.payloads import Payloads
 from saga_celery.engine.ports import Living, Pause, Running
 from saga_celery.engine.redaction import Redaction
@@ -38,12 +41,13 @@ from saga_celery.engine.sweeper import Sweeper
 from saga_celery.errors import NotConfigured, SagaNotFound, SchemaOutOfDate, StoreError, StoreUnavailable
 from saga_celery.logs import tell_own_records
 from saga_celery.settings import Settings
-from saga_celery.signals import tell
+from saga_celery.signals import tell, tell_of
 from saga_celery.store import SQLStore
 from saga_celery.store.ends import Ends
 from saga_celery.store.executors import Executor
 from saga_celery.store.faults import MIGRATE
 from saga_celery.store.migrate import check, check_through
+from saga_celery.store.queries import IN_VAIN, STUCK_AFTER
 from saga_celery.transport.end_calls import EndCaller, RedisEars, can_call
 from saga_celery.transport.install import install
 from saga_celery.transport.lifecycle_events import LifecycleEvents, events_are_on
@@ -73,6 +77,7 @@ class SagaApp:
         self._caller: EndCaller | None = None
         self._caller_is_known = False
         self._payloads: Payloads | None = None
+        self._lookout: Lookout | None = None
         self._schema_is_good = False
         self._gate = PauseGate(lambda: self.store.pauses.all())
         self.desk = AppDesk(self)
@@ -129,7 +134,8 @@ class SagaApp:
         """
         if self._settings is None:
             settings = Settings.from_conf(self._celery.conf)
-            self._hooks = declared_hooks(settings.hooks, lambda problem: NotConfigured(f"saga_hooks: {problem}"))
+            hooks = declared_hooks(settings.hooks, lambda problem: NotConfigured(f"saga_hooks: {problem}"))
+            self._hooks = with_alerts(hooks, settings)
             self._settings = settings
         return self._settings
 
@@ -169,7 +175,7 @@ class SagaApp:
     def _forget_store(self) -> None:
         if self._store is not None:
             self._store.dispose()
-        self._store = self._transport = self._payloads = None
+        self._store = self._transport = self._payloads = self._lookout = None
         self._caller, self._caller_is_known, self._schema_is_good = None, False, False
 
     @property
@@ -238,7 +244,22 @@ class SagaApp:
             coordinator=self.operator(),
             gate=self._gate,
             courier=self._courier(),
+            lookout=self._lookout_of_process(),
         )
+
+    def _lookout_of_process(self) -> Lookout:
+        """It remembers from one sweeper to the next."""
+        if self._lookout is None:
+            self._lookout = Lookout(
+                rows=self.store.stuck,
+                store=self.store,
+                patience=STUCK_AFTER,
+                in_vain=IN_VAIN,
+                gap=max(LONGEST_GAP, 3 * self.settings.sweep_interval),
+                courier=self._courier(),
+                on_stuck=tell_of,
+            )
+        return self._lookout
 
     def _told(self, handled: Handled) -> None:
         """After the commit of a transition."""
@@ -353,6 +374,14 @@ class SagaApp:
         """Note that a hook has run to its end."""
         self.store.deliveries.settle([event_id])
 
+    def alert(self, event: Any, webhook: int) -> None:
+        """Post what a hook is told to a webhook; `webhook` is its place in `saga_alert_webhook`, from 1 on.
+
+        Raises:
+            AlertNotDelivered: it did not take it.
+        """
+        Alerts(self.settings).post(event, webhook)
+
     @property
     def migrate_command(self) -> str | None:
         """What brings the tables to this release's form; None: `saga migrate` of the command line."""
@@ -384,9 +413,9 @@ class SagaApp:
             raise SchemaOutOfDate(str(error).replace(MIGRATE, self.migrate_command or MIGRATE)) from error
         self._schema_is_good = True
 
-    def beat(self, worker: str, running: Sequence[Running]) -> None:
-        """Write the worker's heartbeat."""
-        self.store.beat(worker, running)
+    def beat(self, worker: str, running: Sequence[Running], swept: float | None = None) -> None:
+        """Write the worker's heartbeat; `swept`: seconds since its sweeper finished a round."""
+        self.store.beat(worker, running, swept)
 
     def farewell(self, worker: str) -> None:
         """Take the worker's heartbeat away."""

@@ -8,6 +8,7 @@ records are those of every surface: `saga_celery.app.reading`.
 
 from __future__ import annotations
 
+from saga_celery.cli.alerting import alert
 from saga_celery.cli.checking import check
 from saga_celery.cli.dead_letters import list_dead_letters
 from saga_celery.cli.doctor.command import doctor_command
@@ -48,6 +49,7 @@ for _command in (
     list_dead_letters,
     list_locks,
     hooks,
+    alert,
     graph,
     check,
     migrate,

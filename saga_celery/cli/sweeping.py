@@ -72,6 +72,7 @@ class Rounds:
         self._name = f"{SWEEPER}@{socket.gethostname()}.{os.getpid()}"
         self._outages = 0
         self._last_beat: float | None = None
+        self._swept: float | None = None
 
     def stop(self) -> None:
         """End after the tick that is under way."""
@@ -109,6 +110,9 @@ class Rounds:
         """One tick; returns the seconds to rest after it."""
         self._beat()
         swept = self._told(sweeper.tick())
+        first, self._swept = self._swept is None, time.monotonic()
+        if first:
+            self._beat_now(self._swept)  # that it sweeps is known at once, from then on with each heartbeat
         if self._outages:
             self._tell("the database answers again")
             self._outages = 0
@@ -129,8 +133,11 @@ class Rounds:
         """Be seen alive, like the workers that sweep."""
         moment = time.monotonic()
         if self._last_beat is None or moment - self._last_beat >= self._sagas.settings.heartbeat_interval:
-            self._sagas.beat(self._name, [])
-            self._last_beat = moment
+            self._beat_now(moment)
+
+    def _beat_now(self, moment: float) -> None:
+        self._sagas.beat(self._name, [], None if self._swept is None else moment - self._swept)
+        self._last_beat = moment
 
     def _farewell(self) -> None:
         if self._last_beat is not None:

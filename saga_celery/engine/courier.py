@@ -14,6 +14,7 @@ from typing import Any
 from saga_celery.core.events import Fact
 from saga_celery.core.states import SagaState
 from saga_celery.engine.log_fields import about
+from saga_celery.engine.occurrences import Occurrence
 from saga_celery.engine.ports import Delivery, DeliveryStore, Hooks, Post
 from saga_celery.errors import PublishFailed, StoreError, StoreUnavailable
 
@@ -51,6 +52,15 @@ class Courier:
             facts: what it recorded.
         """
         return tuple(self._hooks.deliveries(state, state.version + 1, facts)) if facts else ()
+
+    def prepared_for(self, state: SagaState, what: Occurrence) -> tuple[Delivery, ...]:
+        """What is to be stored with an event that comes of no transition.
+
+        Args:
+            state: the saga as it stands.
+            what: the event.
+        """
+        return tuple(self._hooks.standstill(state, what))
 
     def send(self, deliveries: Sequence[Delivery]) -> None:
         """Publish what was stored. It never raises: the transition stands, and the sweeper sends what went wrong."""

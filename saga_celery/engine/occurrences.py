@@ -1,6 +1,7 @@
 """What outsiders are told of a saga: a few well-known events, made of the facts of a transition.
 
-Signals and hooks share these names. A fact that is nobody's business outside makes no event.
+Signals and hooks share these names. A fact that is nobody's business outside makes no event. One event has no fact, as
+nothing happened when something should have: `saga_stuck`, which `saga_celery.engine.lookout` finds.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ ARGUMENTS: Mapping[str, tuple[str, ...]] = {
     "saga_compensating": ("reason", "detail", "failure"),
     "saga_compensated": ("reason", "detail", "failure"),
     "saga_failed": ("step", "item", "direction", "reason", "detail", "failure"),
+    "saga_stuck": ("step", "item", "direction", "attempt", "reason", "detail"),
     "saga_resumed": ("state",),
     "saga_overdue": (),
     "saga_late_effect": ("step", "item", "direction", "reason", "detail", "result"),

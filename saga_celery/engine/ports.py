@@ -17,6 +17,7 @@ from saga_celery.core.events import Fact, News, Posted
 from saga_celery.core.plan import Plan
 from saga_celery.core.retry import Retry
 from saga_celery.core.states import Message, Parent, SagaState, Slot
+from saga_celery.engine.occurrences import Occurrence
 from saga_celery.engine.payloads import Payload
 
 
@@ -112,6 +113,33 @@ class Overdue:
     """Seconds since the message went out, since the worker began, or since the task's latest sign of life."""
     version: int = 0
     """The transition that began the wait."""
+
+
+class Trouble(StrEnum):
+    """Why a saga does not move."""
+
+    NOT_BEGUN = "not_begun"
+    """A message was repeated in vain: no worker begins with it."""
+    UNANSWERED = "unanswered"
+    """No coordinator looks at the saga, however often one is asked to."""
+    FAILING = "failing"
+    """Whoever deals with the wait fails at it again and again."""
+    OVERDUE = "overdue"
+    """The wait is long overdue, and no sweeper gets at it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stuck:
+    """A saga that does not move, and the wait that tells so."""
+
+    saga_id: str
+    slot: Slot
+    attempt: int
+    trouble: Trouble
+    times: int = 0
+    """How often the message was repeated, or somebody failed at the wait."""
+    seconds: float = 0.0
+    """For how long the wait has been overdue."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -414,8 +442,49 @@ class Hooks(Protocol):
         """
         ...
 
+    def standstill(self, state: SagaState, what: Occurrence) -> Sequence[Delivery]:
+        """Whom an event is told that comes of no transition.
+
+        Args:
+            state: the saga as it stands.
+            what: the event.
+
+        Raises:
+            StoreError: the database failed; nothing may be stored then.
+        """
+        ...
+
     def resolved(self, delivery: Delivery) -> Sequence[Delivery] | None:
         """Whom a delivery without a task is for; None when the saga's class is not known here either."""
+        ...
+
+
+class StuckStore(Protocol):
+    """Sagas that do not move, and which of them were told of."""
+
+    def overdue(self, seconds: float, limit: int) -> Sequence[str]:
+        """Sagas with a wait that has been overdue for longer than that."""
+        ...
+
+    def repeated(self, limit: int) -> Sequence[str]:
+        """Sagas with a wait that was repeated, or failed at, too often; reads all that is open."""
+        ...
+
+    def still(self, saga_ids: Sequence[str], *, overdue: float | None) -> Sequence[Stuck]:
+        """Those of the sagas that do not move and were not told of yet; not those that are parked or suspended.
+
+        Args:
+            saga_ids: who may be stuck.
+            overdue: seconds for which a wait may be overdue; None: as long as it likes.
+        """
+        ...
+
+    def record(self, stuck: Stuck, deliveries: Sequence[Delivery]) -> bool:
+        """Note that a saga is told of, together with what hooks are told; False when somebody else did already."""
+        ...
+
+    def forget(self, *, overdue: float) -> int:
+        """Forget those that moved since, so that they are told of again; returns how many."""
         ...
 
 

@@ -26,6 +26,7 @@ from saga_celery.engine.coordinator import (
 from saga_celery.engine.courier import Courier
 from saga_celery.engine.gate import OpenGate
 from saga_celery.engine.log_fields import about
+from saga_celery.engine.lookout import Lookout
 from saga_celery.engine.ports import Awaited, Gate, Living, Overdue, Running, Store, Transport
 from saga_celery.errors import PublishFailed, StoreUnavailable
 
@@ -77,6 +78,7 @@ class Sweeper:
         batch: how many rows one tick takes at most.
         gate: keeps back messages that are paused; by default none.
         courier: comes back to hooks; None: there are none.
+        lookout: has sagas that do not move told of; the same one for all sweepers of a process. None: nobody is told.
     """
 
     def __init__(
@@ -88,6 +90,7 @@ class Sweeper:
         batch: int = 200,
         gate: Gate | None = None,
         courier: Courier | None = None,
+        lookout: Lookout | None = None,
     ) -> None:
         self._store = store
         self._transport = transport
@@ -95,6 +98,7 @@ class Sweeper:
         self._batch = batch
         self._gate = gate or OpenGate()
         self._courier = courier
+        self._lookout = lookout
 
     def tick(self) -> Swept:
         """Deal with everything that is due now, up to one batch.
@@ -111,6 +115,8 @@ class Sweeper:
         failed = sum(not self._survive(row, scene) for row in rows)
         hooks, unsent = (0, 0) if self._courier is None else self._courier.sweep(self._batch)
         more = max(len(rows), hooks) >= self._batch
+        if self._lookout is not None:
+            self._lookout.ticked(rows, more=len(rows) >= self._batch)
         return Swept(found=len(rows) + hooks, failed=failed + unsent, more=more)
 
     def _scene(self, rows: Sequence[Overdue]) -> Scene:

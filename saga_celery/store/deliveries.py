@@ -41,6 +41,13 @@ def delivery_times(clock: Clock) -> Row:
     return {"since": now(clock), "due_at": after(clock, sa.bindparam("seconds", type_=sa.Double()))}
 
 
+def insert_deliveries(connection: Connection, deliveries: Sequence[Delivery], clock: Clock) -> None:
+    """Insert deliveries within a transaction; those that are there already stay as they are."""
+    if deliveries:
+        new = insert_if_absent(connection.dialect.name.replace("mariadb", "mysql"), saga_delivery)
+        connection.execute(new.values(delivery_times(clock)), [delivery_row(each) for each in deliveries])
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Labels:
     """What of a saga never changes, and the time."""
@@ -147,13 +154,14 @@ class DeliveryRows:
         """Store others in its place; those that are there already stay as they are."""
 
         def work(connection: Connection) -> None:
-            if by:
-                statement = insert_if_absent(self._connections.dialect, saga_delivery)
-                rows = [delivery_row(each) for each in by]
-                connection.execute(statement.values(delivery_times(self._clock)), rows)
+            insert_deliveries(connection, by, self._clock)
             connection.execute(sa.delete(saga_delivery).where(t.id == delivery.id))
 
         self._connections.run(work)
+
+    def add(self, deliveries: Sequence[Delivery]) -> None:
+        """Store what belongs to no transition."""
+        self._connections.run(lambda connection: insert_deliveries(connection, deliveries, self._clock))
 
     def _write(self, statement: sa.Update | sa.Delete) -> int:
         def once() -> int:

@@ -27,11 +27,6 @@ SWEEPER = "saga-sweep"
 t = saga_worker.c
 
 
-def sweeps_alone(worker: str) -> bool:
-    """Tell the heartbeat of a process that does nothing but sweep."""
-    return worker.startswith(f"{SWEEPER}@")
-
-
 class Heartbeats:
     """Who lives, and what they have in hand.
 
@@ -44,19 +39,27 @@ class Heartbeats:
         self._connections = connections
         self._clock = clock
 
-    def beat(self, worker: str, running: Sequence[Running]) -> None:
-        """Write the heartbeat of a worker process, with the attempts that it has in hand."""
+    def beat(self, worker: str, running: Sequence[Running], swept: float | None = None) -> None:
+        """Write the heartbeat of a worker process.
+
+        Args:
+            worker: its identity.
+            running: the attempts that it has in hand.
+            swept: seconds since its sweeper finished a round; None: it has not, or none runs.
+        """
         attempts = dumps([_plain(found) for found in running])
-        beat = sa.update(saga_worker).where(t.id == worker).values(beat_at=now(self._clock), attempts=attempts)
+        swept_at = {} if swept is None else {"swept_at": after(self._clock, -swept)}
+        beat = sa.update(saga_worker).where(t.id == worker)
+        beat = beat.values(beat_at=now(self._clock), attempts=attempts, **swept_at)
         with self._connections.autocommit() as connection:
             known = connection.execute(beat).rowcount
         if not known:
-            self._connections.run(lambda connection: self._first_beat(connection, worker, attempts))
+            self._connections.run(lambda connection: self._first_beat(connection, worker, attempts, swept_at))
 
-    def _first_beat(self, connection: Connection, worker: str, attempts: str) -> None:
+    def _first_beat(self, connection: Connection, worker: str, attempts: str, swept_at: dict[str, Any]) -> None:
         connection.execute(sa.delete(saga_worker).where(t.beat_at < after(self._clock, -REMEMBERED)))
-        values = {"beat_at": now(self._clock)}
-        first = upsert(self._connections.dialect, saga_worker, values, ("beat_at", "attempts"))
+        values = {"beat_at": now(self._clock), **swept_at}
+        first = upsert(self._connections.dialect, saga_worker, values, ("beat_at", "attempts", *swept_at))
         connection.execute(first, {"id": worker, "attempts": attempts})
 
     def farewell(self, worker: str) -> None:

@@ -289,6 +289,12 @@ class Look:
         rows = self._all(sa.select(t.id, t.beat_at))
         return {worker: max((self.now - beat_at).total_seconds(), 0.0) for worker, beat_at in rows}
 
+    def rounds(self) -> list[float]:
+        """Seconds since each sweeper that is known last finished a round."""
+        swept_at = saga_worker.c.swept_at
+        found = self._all(sa.select(swept_at).where(swept_at.is_not(None)))
+        return [max((self.now - at).total_seconds(), 0.0) for (at,) in found]
+
     def _counts(self, rows: sa.Select[Any]) -> list[Any]:
         """How often each row is there, as its last column."""
         each = rows.subquery()

@@ -429,11 +429,26 @@ class Queries:
     def heartbeats(self) -> list[Heartbeat]:
         """The latest sign of life of every worker process that is known."""
         t = saga_worker.c
-        query = sa.select(t.id, t.beat_at, db_between(t.beat_at, now(self._clock)), t.attempts).order_by(t.id)
+        moment = now(self._clock)
+        ages = (db_between(t.beat_at, moment), db_between(t.swept_at, moment))
+        query = sa.select(t.id, t.beat_at, *ages, t.attempts).order_by(t.id)
         return [
-            Heartbeat(worker=worker, beat_at=beat_at, age=float(age), attempts=len(loads(attempts)))
-            for worker, beat_at, age, attempts in self._all(query)
+            Heartbeat(
+                worker=worker,
+                beat_at=beat_at,
+                age=float(age),
+                attempts=len(loads(attempts)),
+                swept=None if swept is None else max(float(swept), 0.0),
+            )
+            for worker, beat_at, age, swept, attempts in self._all(query)
         ]
+
+    def swept(self) -> float | None:
+        """Seconds since a sweeper last finished a round, to within the heartbeat's 5 s; None: none is remembered."""
+        t = saga_worker.c
+        age = db_between(sa.func.max(t.swept_at, type_=t.swept_at.type), now(self._clock))
+        ((found,),) = self._all(sa.select(age))
+        return None if found is None else max(float(found), 0.0)
 
     # ---------------------------------------------------------------------------------------------------- the database
 

@@ -196,8 +196,23 @@ saga_worker = sa.Table(
     sa.Column("id", name_of(WORKER), primary_key=True),
     sa.Column("beat_at", UtcTime, nullable=False),
     sa.Column("attempts", long_text(), nullable=False),
+    sa.Column("swept_at", UtcTime),
 )
-"""One row for each worker process: its latest heartbeat, and the attempts that it had in hand then."""
+"""One row for each worker process: its latest heartbeat, the attempts that it had in hand then, and when its sweeper
+last finished a round; NULL where none runs."""
+
+saga_stuck = sa.Table(
+    "saga_stuck",
+    metadata,
+    sa.Column("saga_id", name_of(ID), primary_key=True),
+    sa.Column("step", name_of(NAME), nullable=False),
+    sa.Column("item", sa.Integer, nullable=False),
+    sa.Column("direction", name_of(WORD), nullable=False),
+    sa.Column("attempt", sa.Integer, nullable=False),
+    sa.Column("reason", name_of(WORD), nullable=False),
+    sa.Column("since", UtcTime, nullable=False),
+)
+"""One row for each stuck saga that was told of, so that it is told once; a sweeper deletes it when the saga moves."""
 
 saga_delivery = sa.Table(
     "saga_delivery",

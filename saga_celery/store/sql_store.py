@@ -36,6 +36,7 @@ from saga_celery.store.queues import Queues
 from saga_celery.store.recent import RecentStates
 from saga_celery.store.rows import DONE
 from saga_celery.store.starts import IfExists, Inserted, NewSaga, insert
+from saga_celery.store.stuck import StuckRows
 from saga_celery.store.tallies import Tallies
 from saga_celery.store.transitions import Transitions
 from saga_celery.store.watch import Watch
@@ -67,6 +68,7 @@ class SQLStore:
         self._transitions = self._transitions_of(self.connections.dialect)
         self.open_sagas = OpenSagas(self.connections)
         self.deliveries = DeliveryRows(self.connections, self._clock)
+        self.stuck = StuckRows(self.connections, self._clock)
         self.gates = Gates(self.connections, self._clock)
         self.queues = Queues(self.connections, self._clock)
         self.payloads = PayloadRows(self.connections)
@@ -278,9 +280,15 @@ class SQLStore:
 
     # ------------------------------------------------------------------------------------------------------ heartbeats
 
-    def beat(self, worker: str, running: Sequence[Running]) -> None:
-        """Write the heartbeat of a worker process, with the attempts that it has in hand."""
-        self._heartbeats.beat(worker, running)
+    def beat(self, worker: str, running: Sequence[Running], swept: float | None = None) -> None:
+        """Write the heartbeat of a worker process.
+
+        Args:
+            worker: its identity.
+            running: the attempts that it has in hand.
+            swept: seconds since its sweeper finished a round; None: it has not, or none runs.
+        """
+        self._heartbeats.beat(worker, running, swept)
 
     def farewell(self, worker: str) -> None:
         """Note that a worker ends in good order."""

@@ -127,3 +127,5 @@ class Heartbeat:
     """Seconds since then, by the database's clock."""
     attempts: int
     """How many it had in hand."""
+    swept: float | None = None
+    """Seconds since its sweeper last finished a round; None: it has not, or none runs there."""

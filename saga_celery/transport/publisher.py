@@ -19,6 +19,7 @@ from saga_celery.engine.redaction import Redaction
 from saga_celery.errors import PayloadUnavailable, PayloadUnreadable, PublishFailed, StoreError
 from saga_celery.settings import Settings
 from saga_celery.transport import wire
+from saga_celery.transport.alerts import hook_message
 from saga_celery.transport.broker import Broker
 from saga_celery.transport.reports import Dispatched, Report, seal
 from saga_celery.transport.shown import shown_call
@@ -161,13 +162,14 @@ class CeleryTransport:
         self._broker.use(lambda producer: self._deliver(producer, delivery))
 
     def _deliver(self, producer: Any, delivery: Delivery) -> None:
-        task, headers = self._known(delivery.task), wire.hook_headers_of(delivery, self._settings)
-        name = delivery.payload["saga_name"]
+        message, headers = hook_message(delivery, self._settings), wire.hook_headers_of(delivery, self._settings)
+        task, name = self._known(message.task), delivery.payload["saga_name"]
         anchor = anchor_of(self._celery, delivery.saga_id, name, delivery.headers)
         with anchor.active():
             self._celery.send_task(
-                delivery.task,
+                message.task,
                 [self._told(delivery)],
+                dict(message.kwargs),
                 producer=producer,
                 task_id=str(uuid.uuid5(uuid.NAMESPACE_OID, f"{delivery.id}/{delivery.tries}")),
                 root_id=delivery.saga_id,
@@ -180,7 +182,7 @@ class CeleryTransport:
                 retry=False,
                 argsrepr=f"({{'id': {delivery.id!r}, …}},)",  # inputs and outcomes stay out of logs and events
                 kwargsrepr=repr({name: headers[name] for name in ("saga_id", "saga_name", "saga_event")}),
-                **_options(_message_of(delivery), task),
+                **_options(message, task),
             )
 
     def _told(self, delivery: Delivery) -> dict[str, Any]:
@@ -192,7 +194,7 @@ class CeleryTransport:
 
     def confirms(self, delivery: Delivery) -> bool:
         """Tell whether the hook's worker has saga code, and so tells when the task has run to its end."""
-        return not self.is_foreign(_message_of(delivery))
+        return not self.is_foreign(hook_message(delivery, self._settings))
 
     # --------------------------------------------------------------------------------------------------------- foreign
 
@@ -309,10 +311,6 @@ class CeleryTransport:
 
 def _about(sent: Outgoing) -> dict[str, Any]:
     return about(sent.saga_id, sent.saga_name, slot=sent.slot, attempt=sent.attempt, headers=sent.headers)
-
-
-def _message_of(delivery: Delivery) -> Message:
-    return Message(task=delivery.task, args=(delivery.payload,))
 
 
 def task_id(saga_id: str, slot: Slot, attempt: int, resends: int = 0) -> str:

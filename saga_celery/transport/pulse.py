@@ -54,6 +54,7 @@ class Pulse:
         self._thread: threading.Thread | None = None
         self._next_beat = self._next_sweep = 0.0
         self._sweeps = 0
+        self._swept: float | None = None
         self._rest = 0.0
         self._outages: set[str] = set()
 
@@ -122,7 +123,8 @@ class Pulse:
 
     def _beat(self) -> None:
         if self._clock() >= self._next_beat:
-            self._runtime.beat(self._worker, running(self._runtime.celery, self._worker))
+            swept = None if self._swept is None else self._clock() - self._swept
+            self._runtime.beat(self._worker, running(self._runtime.celery, self._worker), swept)
             self._next_beat = self._clock() + self._runtime.settings.heartbeat_interval
 
     def _sweep(self) -> None:
@@ -132,6 +134,9 @@ class Pulse:
         self._next_sweep = self._clock() + self._drawn_apart(self._runtime.settings.sweep_interval)
         if self._runtime.sweeper().tick().more:
             self._next_sweep = self._clock()
+        if self._swept is None:
+            self._next_beat = self._clock()  # that it sweeps is known at once, from then on with each heartbeat
+        self._swept = self._clock()
 
     def _drawn_apart(self, interval: float) -> float:
         """Different for each worker and sweep, yet without chance."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 from celery import Celery
 
@@ -87,6 +87,18 @@ class Runtime(Protocol):
         """
         ...
 
+    def alert(self, event: Any, webhook: int) -> None:
+        """Post what a hook is told to a webhook.
+
+        Args:
+            event: the payload, opened.
+            webhook: which one of the list, from 1 on.
+
+        Raises:
+            AlertNotDelivered: it did not take it.
+        """
+        ...
+
     def check_settings(self) -> None:
         """Refuse to work with settings that can not be, or name what is not there.
 
@@ -103,8 +115,14 @@ class Runtime(Protocol):
         """
         ...
 
-    def beat(self, worker: str, running: Sequence[Running]) -> None:
-        """Write the worker's heartbeat, with the attempts that it has in hand."""
+    def beat(self, worker: str, running: Sequence[Running], swept: float | None = None) -> None:
+        """Write the worker's heartbeat.
+
+        Args:
+            worker: its identity.
+            running: the attempts that it has in hand.
+            swept: seconds since its sweeper finished a round; None: it has not, or none runs.
+        """
         ...
 
     def farewell(self, worker: str) -> None:

@@ -10,10 +10,12 @@ from celery.exceptions import Reject
 
 from saga_celery.core.events import AttemptLost, AttemptStarted, Nudged
 from saga_celery.engine.log_fields import about
-from saga_celery.errors import MessageNotUnderstood, StoreError
+from saga_celery.errors import AlertNotDelivered, MessageNotUnderstood, StoreError
 from saga_celery.transport import fields, wire
+from saga_celery.transport.alerts import ALERT
 from saga_celery.transport.claims import claim
 from saga_celery.transport.grades import interpreted
+from saga_celery.transport.hooks import attend
 from saga_celery.transport.patience import hold
 from saga_celery.transport.publisher import COORDINATE, FOREIGN_FAILED, FOREIGN_SUCCEEDED
 from saga_celery.transport.reports import Alive, Begun, Dispatched, HookEnded, OwnRetry, Report, succeeded, unseal
@@ -48,6 +50,14 @@ def register(runtime: Runtime) -> None:
     @task(name=COORDINATE, **options)
     def coordinate(saga_id: Any = None, report: Any = None) -> None:
         desk.take(saga_id, report)
+
+    @task(name=ALERT, bind=True, throws=(AlertNotDelivered,), **options)
+    def alert(self: Any, event: Any = None, webhook: Any = 1) -> None:
+        try:
+            attend(runtime, self.request, runtime.alert, (event,), {"webhook": webhook})
+        except AlertNotDelivered as failure:
+            logger.warning("%s; the alert is sent again", failure)
+            raise
 
     @task(name=FOREIGN_SUCCEEDED, **options)
     def foreign_succeeded(result: Any = None, saga_id: Any = None, ids: Any = None) -> None:

@@ -9,12 +9,12 @@ from celery import Celery
 from saga_celery import SagaApp
 from saga_celery.cli.doctor import broker, configuration, workers
 from saga_celery.cli.doctor.finding import Level
-from saga_celery.cli.sweeping import SWEEPER
 from saga_celery.core import events as e
 from saga_celery.core.states import Slot
 from saga_celery.definition import registry
 from saga_celery.errors import PublishFailed
 from saga_celery.store.migrate import head
+from saga_celery.store.schema import saga_worker
 
 
 @pytest.fixture
@@ -36,7 +36,7 @@ def nothing():
 def healthy(shop, answers):
     """A shop where nothing has to be mended."""
     shop.app.task(name="mail.tell", shared=False, acks_late=True, reject_on_worker_lost=True)(nothing)
-    shop.sagas.beat("w1@host", [])
+    shop.sagas.beat("w1@host", [], 0.0)
     shop.completed()
     return shop
 
@@ -51,7 +51,7 @@ def test_where_nothing_has_to_be_mended_it_is_0(healthy):
     assert "FIX" not in result.stdout
     assert f"OK   schema: version {head()}" in result.stdout
     assert "OK   hooks: none is given up" in result.stdout
-    assert "OK   sweeper: heartbeats of w1@host (0.0 s ago)" in result.stdout
+    assert "OK   sweeper: w1@host finished a round 0.0 s ago" in result.stdout
     assert "OK   coordinator: queue 'saga' is consumed by w1@host" in result.stdout
     assert "OK   tasks: the 3 that recent messages name are known" in result.stdout
 
@@ -74,7 +74,7 @@ def test_whatever_has_to_be_mended_is_3_with_the_fix(shop, answers):
     result = shop("doctor")
     assert result.exit_code == 3
     assert (
-        "FIX  sweeper: no sweeper ever had a heartbeat → start a worker that has saga_database_url, or `saga sweep`"
+        "FIX  sweeper: none ever finished a round → start a worker that has saga_database_url, or `saga sweep`"
         in result.stdout.splitlines()
     )
 
@@ -82,15 +82,30 @@ def test_whatever_has_to_be_mended_is_3_with_the_fix(shop, answers):
 def test_a_sweeper_that_fell_silent(healthy):
     healthy.clock.turn(60)
     found = findings(healthy)["sweeper"]
-    assert (found["level"], found["text"]) == ("FIX", "the latest heartbeat is 1 min old")
+    assert (found["level"], found["text"]) == ("FIX", "none lives; the latest round was 1 min ago")
+
+
+def test_a_worker_that_lives_and_whose_sweeper_hangs(healthy):
+    healthy.clock.turn(59)
+    healthy.sagas.beat("w1@host", [])
+    assert findings(healthy)["sweeper"]["level"] == "OK"
+    healthy.clock.turn(2)
+    healthy.sagas.beat("w1@host", [], 61.0)
+    found = findings(healthy)["sweeper"]
+    assert (found["level"], found["text"]) == ("FIX", "w1@host lives, but finished its latest round 1 min 1 s ago")
+    assert "`the sweeper of worker`" in found["fix"]
+    healthy.sagas.beat("w2@host", [], 0.0)
+    assert findings(healthy)["sweeper"]["text"] == "w2@host finished a round 0.0 s ago; 1 more sweeps"
 
 
 def test_workers_that_are_told_not_to_sweep_are_no_sweepers(healthy):
+    with healthy.sagas.store.connections.transaction() as connection:
+        connection.execute(sa.update(saga_worker).values(swept_at=None))
     healthy.app.conf.saga_sweeper = False
     healthy.sagas._settings = None
     found = findings(healthy)["sweeper"]
     assert (found["level"], found["fix"]) == ("FIX", "start `saga sweep`")
-    healthy.sagas.beat(f"{SWEEPER}@host.7", [])
+    healthy.sagas.beat("saga-sweep@host.7", [], 0.0)
     assert findings(healthy)["sweeper"]["level"] == "OK"
 
 

@@ -141,6 +141,7 @@ SHOP = ROOT / "README.md"
 FOLLOW_UPS = [ROOT / "docs" / "operations.md"]
 """Pages whose commands are about that shop."""
 PAGES = (
+    "alerts",
     "barrier",
     "chains",
     "child-sagas",
@@ -169,6 +170,12 @@ PAGES = (
 )
 BY_ITSELF = [ROOT / "docs" / f"{name}.md" for name in PAGES]
 SAID = {
+    "alerts": [
+        "the webhook at 127.0.0.1 took it\n",
+        "a worker told 1 webhook: 127.0.0.1\n",
+        "Saga shop.parcel order-1 failed at step label (exhausted: OSError: out of labels). Next: `celery",
+        "shop.parcel: saga_failed (exhausted) 1 2\none group: True\n",
+    ],
     "choices": [
         "by post, no card\nby courier, card: hello\nreleased: vase\nCOMPENSATED ['reserve', 'reserve (compensation)']"
     ],
@@ -178,7 +185,7 @@ SAID = {
     "flask": [
         "parcel with tea in Leith\nparcel with yacht in Leith\n",
         "403 FORBIDDEN\n200 OK\n['COMPLETED']\n",
-        "saga_celery_0007 (saga_celery) (head)",
+        "saga_celery_0008 (saga_celery) (head)",
     ],
     "django": ["parcel-1\n{'state': 'COMPLETED'} parcel-1\n", "shop.order", "found: True"],
     "flower": ["401 403 405\nsagas suspended: ['order-1']\n"],

@@ -72,7 +72,9 @@ def test_a_fact_and_its_event(fact, event, details):
 def test_every_event_is_made_and_brings_exactly_its_arguments():
     made = {event: tuple(details) for _, event, details in TOLD}
     assert {event: sorted(names) for event, names in made.items()} == {
-        event: sorted(names) for event, names in ARGUMENTS.items()
+        event: sorted(names)
+        for event, names in ARGUMENTS.items()
+        if event != "saga_stuck"  # see test_lookout.py
     }
 
 

@@ -63,6 +63,20 @@ def test_the_long_dead_are_forgotten(store, clock):
     assert store.living().known == {"w1"}
 
 
+def test_a_heartbeat_tells_when_its_worker_last_swept(store, clock):
+    store.beat("idle", [])
+    assert store.queries.swept() is None
+    store.beat("w1", [], 1.5)
+    store.beat("w2", [])
+    store.beat("w2", [], 0.5)
+    store.farewell("w2")
+    clock.turn(7)
+    store.beat("w1", [])
+    assert store.queries.swept() == pytest.approx(7.5, abs=0.01)
+    found = {beat.worker: beat.swept for beat in store.queries.heartbeats()}
+    assert found == {"idle": None, "w1": pytest.approx(8.5, abs=0.01), "w2": pytest.approx(7.5, abs=0.01)}
+
+
 def test_people_see_the_latest_sign_of_life(store, clock):
     store.beat("w1", [running()])
     clock.turn(7)

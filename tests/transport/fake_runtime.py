@@ -124,7 +124,7 @@ class FakeRuntime:
         if self.settings.database_url == "old":
             raise SchemaOutOfDate("run `celery -A some_app saga migrate`")
 
-    def beat(self, worker, running):
+    def beat(self, worker, running, swept=None):
         seen = [{**asdict(each), "slot": list(each.slot)} for each in running]
         self.notes.rpush("beats", json.dumps({"worker": worker, "running": seen}))
         self.notes.ltrim("beats", -200, -1)

@@ -38,6 +38,7 @@ class Runtime:
         self.settings = Settings(**settings)
         self.has_store = has_store
         self.done, self.fail, self.more = [], None, False
+        self.swept = []
         self.claimed = Activity()
         self.store = SimpleNamespace(load=self.load)
         self.transport = SimpleNamespace(report=lambda *args: self.note("report"))
@@ -50,8 +51,9 @@ class Runtime:
     def check_settings(self):
         """They are well."""
 
-    def beat(self, worker, running):
+    def beat(self, worker, running, swept):
         self.note("beat")
+        self.swept.append(swept)
 
     def farewell(self, worker):
         self.note("farewell")
@@ -84,15 +86,30 @@ def test_a_turn_beats_and_sweeps_when_it_is_time(now):
     pulse = pulse_of(runtime, now)
     pulse.turn()
     assert runtime.done == ["beat", "sweep"]
+    assert pulse.seconds_left() == 0.0
+    pulse.turn()
+    assert runtime.done == ["beat", "sweep", "beat"]
     assert 0.8 <= pulse.seconds_left() <= 1.2
     pulse.turn()
-    assert len(runtime.done) == 2
+    assert len(runtime.done) == 3
     now[0] += 1.2
     pulse.turn()
-    assert runtime.done == ["beat", "sweep", "sweep"]
+    assert runtime.done == ["beat", "sweep", "beat", "sweep"]
     now[0] += 3.9
     pulse.turn()
-    assert runtime.done.count("beat") == 2
+    assert runtime.done.count("beat") == 3
+
+
+def test_a_heartbeat_tells_when_the_sweeper_last_finished_a_round(now):
+    runtime = Runtime(sweep_interval=1.0, heartbeat_interval=5.0)
+    pulse = pulse_of(runtime, now)
+    pulse.turn()
+    pulse.turn()
+    runtime.sweeper = lambda: SimpleNamespace(tick=lambda: (_ for _ in ()).throw(StoreUnavailable("away")))
+    for _ in range(2):
+        now[0] += 5.0
+        pulse.turn()
+    assert runtime.swept == [None, 0.0, 5.0, 10.0]
 
 
 def test_a_full_sweep_is_followed_by_another_one_at_once(now):

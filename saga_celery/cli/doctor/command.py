@@ -65,6 +65,7 @@ def examine(sagas: SagaApp, program: str) -> Iterator[Finding]:
         return
     yield ok("settings", "every saga_* key is known and has a value that can be")
     yield configuration.content_types(sagas.celery)
+    yield configuration.alerts(settings)
     yield from definitions.unknown_outcomes()
     stepping, waiting = yield from _database(sagas, program)
     yield from _broker(sagas, settings, stepping, waiting)

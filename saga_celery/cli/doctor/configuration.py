@@ -7,6 +7,7 @@ from fnmatch import fnmatchcase
 
 from celery import Celery
 
+from saga_celery.app.alerts import hosts
 from saga_celery.cli.doctor.finding import Finding, fix, note, ok
 from saga_celery.settings import Settings
 
@@ -29,6 +30,17 @@ def content_types(app: Celery) -> Finding:
     if more:
         return note("accept_content", f"accepts {', '.join(more)} besides json", "sagas need json only")
     return ok("accept_content", "json only")
+
+
+def alerts(settings: Settings) -> Finding:
+    """Whether somebody is told when a saga needs a person."""
+    webhooks = set(settings.alert_events) if settings.alert_webhook else set()
+    missing = [event for event in ("saga_failed", "saga_stuck") if event not in webhooks | set(settings.hooks)]
+    if missing:
+        text = f"no webhook and no hook for all sagas is told of {' and '.join(missing)}"
+        return note("alerts", text, "set saga_alert_webhook to a URL, or name a task in saga_hooks")
+    told = ", ".join(hosts(settings) if webhooks else [])
+    return ok("alerts", f"saga_failed and saga_stuck are told{f' to {told}' if told else ''}")
 
 
 def prefetch(app: Celery) -> Finding:

@@ -13,7 +13,7 @@ from saga_celery.app.reading.pauses import sentence
 from saga_celery.cli.doctor.finding import Finding, fix, note, ok
 from saga_celery.core.states import Direction
 from saga_celery.errors import NotConfigured, StoreError
-from saga_celery.store.heartbeats import FRESH, sweeps_alone
+from saga_celery.store.heartbeats import FRESH
 from saga_celery.store.migrate import check, head
 from saga_celery.store.queries import STUCK_AFTER
 
@@ -58,15 +58,24 @@ def schema(sagas: SagaApp, program: str) -> Finding:
 
 def sweeping(sagas: SagaApp, program: str) -> Finding:
     """Whether somebody comes back to what got lost."""
-    beats = [beat for beat in sagas.store.queries.heartbeats() if sagas.settings.sweeper or sweeps_alone(beat.worker)]
-    fresh = [beat for beat in beats if beat.age < FRESH]
-    if fresh:
-        workers = ", ".join(f"{excerpt(beat.worker)} ({spoken(beat.age)} ago)" for beat in fresh)
-        return ok("sweeper", f"heartbeats of {workers}")
-    latest = min((beat.age for beat in beats), default=None)
-    text = "no sweeper ever had a heartbeat" if latest is None else f"the latest heartbeat is {spoken(latest)} old"
-    worker = "start a worker that has saga_database_url, or " if sagas.settings.sweeper else "start "
-    return fix("sweeper", text, f"{worker}`{program} sweep`")
+    beats = [beat for beat in sagas.store.queries.heartbeats() if beat.swept is not None]
+    rounds = sorted(((beat.swept or 0.0, beat) for beat in beats if beat.age < FRESH), key=lambda found: found[0])
+    start = "start a worker that has saga_database_url, or " if sagas.settings.sweeper else "start "
+    if not rounds:
+        latest = min((beat.swept or 0.0 for beat in beats), default=None)
+        text = (
+            "none ever finished a round" if latest is None else f"none lives; the latest round was {spoken(latest)} ago"
+        )
+        return fix("sweeper", text, f"{start}`{program} sweep`")
+    age, beat = rounds[0]
+    if age > STUCK_AFTER:
+        text = f"{excerpt(beat.worker)} lives, but finished its latest round {spoken(age)} ago"
+        return fix("sweeper", text, "its log says why: look for `the sweeper of worker`")
+    return ok("sweeper", f"{excerpt(beat.worker)} finished a round {spoken(age)} ago{_and_others(len(rounds) - 1)}")
+
+
+def _and_others(number: int) -> str:
+    return f"; {number} more {'sweeps' if number == 1 else 'sweep'}" if number else ""
 
 
 def overdue(sagas: SagaApp, program: str) -> Finding:

@@ -244,10 +244,27 @@ class SagaWorker(models.Model):
     id = Name(max_length=WORKER, primary_key=True)
     beat_at = Time()
     attempts = LongText()
+    swept_at = Time(null=True)
 
     class Meta:
         db_table = "saga_worker"
         verbose_name = "worker"
+
+
+class SagaStuck(models.Model):
+    """A stuck saga that was told of."""
+
+    saga_id = Name(max_length=ID, primary_key=True)
+    step = Name(max_length=NAME)
+    item = Number()
+    direction = Name(max_length=WORD)
+    attempt = Number()
+    reason = Name(max_length=WORD)
+    since = Time()
+
+    class Meta:
+        db_table = "saga_stuck"
+        verbose_name = "stuck saga"
 
 
 class SagaDelivery(models.Model):

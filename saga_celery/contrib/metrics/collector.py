@@ -92,7 +92,7 @@ class SagaCollector(Collector):
         if self._meter is None or store is not self._store:
             self._sagas.check_schema()
             self._store, self._meter = store, Meter(store.metering)
-        look = partial(gauges, plan_of=store.plan, workers_sweep=self._sagas.settings.sweeper)
+        look = partial(gauges, plan_of=store.plan)
         found = self._meter.read(look)
         return [*counted(self._meter.tally), *looked_at(found, self._meter.tally.started)]
 

@@ -8,7 +8,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.metrics_core import Metric as Family
 
 from saga_celery.contrib.metrics import names as n
-from saga_celery.contrib.metrics.gauges import Gauges, alive
+from saga_celery.contrib.metrics.gauges import Gauges, alive, sweeping
 from saga_celery.contrib.metrics.tally import Distribution, Labels, Tally
 from saga_celery.core.states import SagaStatus
 from saga_celery.store.open_sagas import OPEN
@@ -65,8 +65,8 @@ def looked_at(found: Gauges, sagas: Iterable[str]) -> Iterator[Family]:
     yield gauge(n.OVERDUE, found.overdue)
     yield gauge(n.WORKERS, alive(found.workers))
     yield _youngest(n.WORKER_HEARTBEAT, found.workers)
-    yield gauge(n.SWEEPERS, alive(found.sweepers))
-    yield _youngest(n.SWEEPER_HEARTBEAT, found.sweepers)
+    yield gauge(n.SWEEPERS, sweeping(found.rounds))
+    yield _youngest(n.SWEEPER_ROUND, found.rounds)
 
 
 def _word(state: SagaStatus) -> str:

@@ -10,8 +10,9 @@ from saga_celery.contrib.metrics.tally import Labels
 from saga_celery.core.plan import Plan, StepKind
 from saga_celery.core.states import SagaStatus
 from saga_celery.engine.ports import Awaited
-from saga_celery.store.heartbeats import FRESH, sweeps_alone
+from saga_celery.store.heartbeats import FRESH
 from saga_celery.store.metering import Heap, Look, Standing, WaitingSteps
+from saga_celery.store.queries import STUCK_AFTER
 
 STEP, NUDGE, HOOK = "step", "nudge", "hook"
 """What lies in the outbox."""
@@ -35,20 +36,19 @@ class Gauges:
     overdue: float
     workers: Sequence[float]
     """Seconds since the latest heartbeat of each process."""
-    sweepers: Sequence[float]
-    """The same of those that sweep."""
+    rounds: Sequence[float]
+    """Seconds since each sweeper finished a round."""
 
 
-def gauges(look: Look, opened: Sequence[Standing], *, plan_of: Callable[[str], Plan], workers_sweep: bool) -> Gauges:
+def gauges(look: Look, opened: Sequence[Standing], *, plan_of: Callable[[str], Plan]) -> Gauges:
     """Look.
 
     Args:
         look: the database at one moment.
         opened: the sagas that are open.
         plan_of: reads the plan of a hash.
-        workers_sweep: whether workers do, besides processes that do nothing else.
     """
-    awaited, deliveries, beats = look.awaited(), look.deliveries(), look.heartbeats()
+    awaited, deliveries = look.awaited(), look.deliveries()
     outbox = {
         STEP: awaited.get(Awaited.START, Heap()),
         NUDGE: awaited.get(Awaited.NUDGE, Heap()),
@@ -66,14 +66,19 @@ def gauges(look: Look, opened: Sequence[Standing], *, plan_of: Callable[[str], P
         held=awaited.get(Awaited.HELD, Heap()).count,
         hooks_given_up=look.given_up(),
         overdue=look.overdue(),
-        workers=list(beats.values()),
-        sweepers=[age for worker, age in beats.items() if workers_sweep or sweeps_alone(worker)],
+        workers=list(look.heartbeats().values()),
+        rounds=look.rounds(),
     )
 
 
 def alive(ages: Sequence[float]) -> int:
     """How many processes have a fresh heartbeat."""
     return sum(age < FRESH for age in ages)
+
+
+def sweeping(ages: Sequence[float]) -> int:
+    """How many processes finished a round of sweeping lately; where much is due, a round may take a while."""
+    return sum(age < STUCK_AFTER for age in ages)
 
 
 def _oldest(look: Look, opened: Sequence[Standing]) -> dict[str, float]:

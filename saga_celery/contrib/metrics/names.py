@@ -65,8 +65,8 @@ HOOKS_GIVEN_UP = _gauge("saga_hooks_given_up", tells="Deliveries to hooks that n
 OVERDUE = _gauge("saga_overdue_seconds", tells="How long the oldest wait has been overdue: the lag of the sweepers.")
 WORKERS = _gauge("saga_workers", tells="Processes that have the saga database and a fresh heartbeat.")
 WORKER_HEARTBEAT = _gauge("saga_worker_heartbeat_seconds", tells="Since the latest heartbeat of any of them.")
-SWEEPERS = _gauge("saga_sweepers", tells="Those of them that sweep.")
-SWEEPER_HEARTBEAT = _gauge("saga_sweeper_heartbeat_seconds", tells="Since the latest heartbeat of any that sweeps.")
+SWEEPERS = _gauge("saga_sweepers", tells="Those of them that finished a round of sweeping within the last minute.")
+SWEEPER_ROUND = _gauge("saga_sweeper_round_seconds", tells="Since any of them last finished a round of sweeping.")
 UP = _gauge("saga_up", tells="1: the saga database was read for this scrape. 0: it was not, and all else is missing.")
 SCRAPE_SECONDS = _gauge("saga_scrape_seconds", tells="How long the saga database was read for this scrape.")
 
@@ -92,7 +92,7 @@ METRICS: Mapping[str, Metric] = {
         WORKERS,
         WORKER_HEARTBEAT,
         SWEEPERS,
-        SWEEPER_HEARTBEAT,
+        SWEEPER_ROUND,
         UP,
         SCRAPE_SECONDS,
     )

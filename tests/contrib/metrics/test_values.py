@@ -322,19 +322,18 @@ def test_the_outbox(shop, scrape):
     assert (samples["saga_held"], samples["saga_outbox_depth{kind=step}"]) == (1, 1)
 
 
-@pytest.mark.parametrize(("workers_sweep", "sweepers", "age"), [(True, 3, 1), (False, 1, 4)])
-def test_who_lives(shop, scrape, workers_sweep, sweepers, age):
-    shop.app.conf.saga_sweeper = workers_sweep
-    shop.sagas.beat("gone@h.1", [])
+def test_who_lives_and_who_sweeps(shop, scrape):
+    shop.sagas.beat("gone@h.1", [], 2.0)
     shop.clock.turn(100)
-    shop.sagas.beat("saga-sweep@h.2", [])
+    shop.sagas.beat("saga-sweep@h.2", [], 3.0)
+    shop.sagas.beat("celery@h.5", [], 70.0)
     shop.clock.turn(3)
     shop.sagas.beat("celery@h.3", [])
     shop.sagas.beat("celery@h.4", [])
     shop.clock.turn(1)
     samples = scrape()
-    assert (samples["saga_workers"], samples["saga_worker_heartbeat_seconds"]) == (3, 1)
-    assert (samples["saga_sweepers"], samples["saga_sweeper_heartbeat_seconds"]) == (sweepers, age)
+    assert (samples["saga_workers"], samples["saga_worker_heartbeat_seconds"]) == (4, 1)
+    assert (samples["saga_sweepers"], samples["saga_sweeper_round_seconds"]) == (1, 7)
 
 
 # ------------------------------------------------------------------------------------------------------------ two apps
