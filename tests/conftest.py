@@ -23,6 +23,7 @@ from tests.servers import (
     browser_coverage,
     database_coverage,
     filesystem_broker,
+    stop_warm_python,
 )
 from tests.together import Scheduling
 
@@ -109,6 +110,13 @@ def no_process_left_behind() -> Iterator[None]:
             continue
     if lines:
         pytest.fail("\n".join(["this test run left processes behind (killed now):", *lines]), pytrace=False)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def warm_python_ends(no_process_left_behind: None) -> Iterator[None]:
+    """It serves whoever asks for it, in whatever test."""
+    yield
+    stop_warm_python()
 
 
 # ── databases ────────────────────────────────────────────────────────────────────────────────────────────────────────

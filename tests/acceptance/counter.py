@@ -17,6 +17,7 @@ from sqlalchemy.pool import NullPool
 
 from saga_celery.store.connections import Connections
 from saga_celery.store.migrate import migrate
+from tests.servers import warm_python
 from workers.demo.process import ROOT, Process
 
 POLL = 0.05
@@ -76,7 +77,7 @@ class Shop:
 
     def python(self, code: str, **environment: str) -> str:
         """Run code in a process of its own, as a web application would; what it printed."""
-        done = self._run([sys.executable, "-c", code], **environment)
+        done = self._run([*warm_python(), "-c", code], **environment)
         assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
         return done.stdout
 
@@ -90,7 +91,7 @@ class Shop:
 
     def saga(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
         """`celery -A … saga …`, as an operator types it."""
-        command = [sys.executable, "-m", "celery", "-A", f"tests.acceptance.{self.app}", "saga", *arguments]
+        command = [*warm_python(), "-m", "celery", "-A", f"tests.acceptance.{self.app}", "saga", *arguments]
         return self._run(command, **environment)
 
     def query(self, statement: str, **values: Any) -> list[tuple[Any, ...]]:

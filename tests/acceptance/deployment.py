@@ -3,7 +3,6 @@
 import json
 import os
 import subprocess
-import sys
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
@@ -14,6 +13,7 @@ import pytest
 from sqlalchemy import create_engine, text
 from sqlalchemy.pool import NullPool
 
+from tests.servers import warm_python
 from workers.catalogue import Order, northwind
 from workers.demo.fleet import Fleet
 from workers.demo.process import ROOT
@@ -72,11 +72,11 @@ class Deployment:
 
     def python(self, code: str) -> str:
         """Run code in the environment of the deployment; what it printed."""
-        return self._run([sys.executable, "-c", code])
+        return self._run([*warm_python(), "-c", code])
 
     def saga(self, *arguments: str) -> str:
         """`celery -A workers.coordinator saga …`; what it printed."""
-        return self._run([sys.executable, "-m", "celery", "--app", "workers.coordinator", "saga", *arguments])
+        return self._run([*warm_python(), "-m", "celery", "--app", "workers.coordinator", "saga", *arguments])
 
     def saga_json(self, *arguments: str) -> list[dict[str, Any]]:
         """The same with `--json`."""
