@@ -6,17 +6,16 @@ import json
 import os
 import subprocess
 import sys
-import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Self
 
-import pytest
 from sqlalchemy import create_engine, text
 from sqlalchemy.pool import NullPool
 
 from saga_celery.store.connections import Connections
 from saga_celery.store.migrate import migrate
+from tests.polling import await_that
 from tests.servers import warm_python
 from workers.demo.process import ROOT, Process
 
@@ -130,13 +129,12 @@ class Shop:
 
     def await_that(self, condition: Callable[[], bool], what: str, seconds: float = PATIENCE) -> None:
         """Look again and again until the shop shows `condition`."""
-        pause = threading.Event()
-        for _ in range(int(seconds / POLL)):
-            if condition():
-                return
-            pause.wait(POLL)
-        logs = "\n".join(worker.log.read_text(errors="replace")[-2000:] for worker in self._workers)
-        pytest.fail(f"{what} did not come about within {seconds} s\n{logs}")
+
+        def failure() -> str:
+            logs = "\n".join(worker.log.read_text(errors="replace")[-2000:] for worker in self._workers)
+            return f"{what} did not come about within {seconds} s\n{logs}"
+
+        await_that(condition, failure, seconds=seconds, poll=POLL)
 
     def _run(self, command: Sequence[str], **environment: str) -> subprocess.CompletedProcess[str]:
         variables = {**os.environ, **self.environment, **environment}

@@ -3,16 +3,15 @@
 import json
 import os
 import subprocess
-import threading
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Self
 
-import pytest
 from sqlalchemy import create_engine, text
 from sqlalchemy.pool import NullPool
 
+from tests.polling import await_that
 from tests.servers import warm_python
 from workers.catalogue import Order, northwind
 from workers.demo.fleet import Fleet
@@ -100,12 +99,11 @@ class Deployment:
 
     def await_that(self, condition: Callable[[], bool], what: str, seconds: float = 240) -> None:
         """Poll until the deployment shows `condition`; fail with the states when it never does."""
-        pause = threading.Event()
-        for _ in range(int(seconds / POLL)):
-            if condition():
-                return
-            pause.wait(POLL)
-        pytest.fail(f"{what} did not come about within {seconds} s: {self.states()}")
+
+        def failure() -> str:
+            return f"{what} did not come about within {seconds} s: {self.states()}"
+
+        await_that(condition, failure, seconds=seconds, poll=POLL)
 
     def reconcile(self, orders: Sequence[Order]) -> Report:
         """Hold the services' books against the sagas."""
