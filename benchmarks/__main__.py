@@ -14,7 +14,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from benchmarks import history, report, transitions
+from benchmarks import console, history, report, transitions
 from benchmarks.options import Options, parse
 from benchmarks.servers import NewDatabase, available, databases
 from benchmarks.throughput import memory, throughput
@@ -56,6 +56,8 @@ def _section(
         case "history":
             few = max(options.sagas // 4, 2)
             return [history.measure(name, make, options.finished, few, options.rounds) for name, make in new.items()]
+        case "console":
+            return [row for name in new if name == "postgresql" for row in _console(options, new[name])]
         case _:
             return _memory(options, folder, new)
 
@@ -79,6 +81,11 @@ def _memory(options: Options, folder: Path, new: Mapping[str, NewDatabase]) -> l
     with running(variant, folder / "memory", new, options.children) as subject:
         subject.await_ready()
         return [memory(subject, min(100, options.memory_sagas // 2), options.memory_sagas)]
+
+
+def _console(options: Options, new: NewDatabase) -> list[dict[str, Any]]:
+    """Others than PostgreSQL are not filled so quickly."""
+    return console.measure("postgresql", new(), options.stored, options.calls)
 
 
 def _peers(python: str | None) -> tuple[list[str], list[str]]:

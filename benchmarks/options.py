@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from dataclasses import dataclass
 
-SECTIONS = ("throughput", "transitions", "history", "memory")
+SECTIONS = ("throughput", "transitions", "history", "memory", "console")
 DATABASES = ("postgresql", "sqlite", "mariadb")
 
 
@@ -20,6 +20,8 @@ class Options:
     rounds: int
     finished: int
     memory_sagas: int
+    stored: int
+    calls: int
     children: int
     json: bool
     peer_python: str | None
@@ -44,6 +46,8 @@ def parse(arguments: list[str]) -> Options:
     add("--rounds", type=int, help="rounds; the medians count")
     add("--finished", type=int, help="finished sagas in the full tables")
     add("--memory-sagas", type=int, help="sagas that a worker runs before its memory is looked at again")
+    add("--stored", type=int, help="sagas in the store that the console looks at")
+    add("--calls", type=int, default=30, help="calls of each function of the console (%(default)s)")
     add("--children", type=int, default=2, help="pool processes of each variant (%(default)s)")
     add("--peer-python", metavar="PATH", help="an interpreter that has celery-saga or dbos installed")
     add("--mariadb-url", metavar="URL", help="a MariaDB server; databases of its own are made there, and dropped")
@@ -60,6 +64,8 @@ def parse(arguments: list[str]) -> Options:
         rounds=found.rounds or rounds,
         finished=found.finished or finished,
         memory_sagas=found.memory_sagas or memory,
+        stored=found.stored or (2_000 if found.quick else 1_000_000),
+        calls=found.calls,
         children=found.children,
         json=found.json,
         peer_python=found.peer_python,

@@ -103,6 +103,8 @@ class Settings:
     """Event -> name of a task, or a list of names, that is told of it for every saga; see docs/hooks.md."""
     hook_grace: float = 60.0
     """Seconds from sending a hook to its end after which it is sent again; doubled each time."""
+    flower_url: str = ""
+    """Address of Flower (`https://ops.example.com/flower`), where a saga's page is to link its tasks to it."""
     console_writable: bool = False
     """Whoever is logged in to Flower may also operate sagas in its Sagas tab."""
 

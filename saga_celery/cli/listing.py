@@ -125,7 +125,7 @@ def refuse_unknown(sagas: SagaApp, name: str) -> None:
     Raises:
         Trouble: no saga is called so, neither here nor in the database.
     """
-    known = {*registered(), *(count.name for count in sagas.store.queries.counts())}
+    known = {*registered(), *sagas.store.tallies.names()}
     if name not in known:
         hint = options.did_you_mean(name, known) or f"known are: {', '.join(sorted(known)) or 'none'}"
         raise Trouble(f"no saga is called {name!r}; {hint}")

@@ -13,6 +13,7 @@ from typing import Any, NoReturn
 import click
 import sqlalchemy as sa
 
+from saga_celery.app import times
 from saga_celery.core.states import SagaStatus
 
 
@@ -37,12 +38,9 @@ def tag(text: str) -> tuple[str, str]:
 def moment(text: str) -> datetime:
     """A time with its zone: a type for click's options."""
     try:
-        found = datetime.fromisoformat(text)
-    except ValueError:
-        found = None
-    if found is None or found.tzinfo is None:
-        raise click.BadParameter(f"{text!r} is no time with a zone; write 2030-01-31T06:00Z or 2030-01-31T06:00+01:00")
-    return found
+        return times.moment(text)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
 
 
 def refuse_rival_tags(tags: Collection[tuple[str, str]]) -> None:

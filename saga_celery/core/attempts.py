@@ -121,7 +121,7 @@ def took_effect(draft: Draft, slot: Slot, news: e.AttemptSucceeded, *, late: boo
 
 def settle_success(draft: Draft, slot: Slot, news: e.AttemptSucceeded, *, late: bool, by: str = "worker") -> None:
     """Record that an open action took effect and move on."""
-    draft.record(e.StepSucceeded(slot=slot, attempt=news.attempt, result=news.result, late=late, by=by))
+    draft.record(e.StepSucceeded(slot=slot, attempt=news.attempt, result=news.result, late=late, by=by, ran=news.ran))
     for direction in Direction:
         draft.command(Settle(slot=slot._replace(direction=direction)))
     unpark(draft, slot)
@@ -161,7 +161,9 @@ def _late_effect(draft: Draft, news: e.AttemptSucceeded, step: StepState) -> Non
         case SagaStatus.COMPLETED:
             _note(draft, news.slot, news.attempt, "a step that was skipped took effect")
         case _ if draft.plan.by_name[news.slot.step].pivot and _goes_backward(draft.state):
-            draft.record(e.StepSucceeded(slot=news.slot, attempt=news.attempt, result=news.result, late=True))
+            draft.record(
+                e.StepSucceeded(slot=news.slot, attempt=news.attempt, result=news.result, late=True, ran=news.ran)
+            )
             _too_late(draft, step, news, "the pivot took effect after the saga had turned round")
         case _:
             draft.command(Settle(slot=news.slot._replace(direction=Direction.COMPENSATION)))
@@ -184,12 +186,12 @@ def _compensation_succeeded(draft: Draft, news: e.AttemptSucceeded, step: StepSt
     if step.slot(Direction.COMPENSATION) != news.slot:
         _note(draft, news.slot, news.attempt, "an older generation succeeded")
     elif step.status in (*OPEN_COMPENSATION, *PARKED_COMPENSATION):
-        settle_compensation(draft, news.slot, news.attempt)
+        settle_compensation(draft, news.slot, news.attempt, ran=news.ran)
 
 
-def settle_compensation(draft: Draft, slot: Slot, attempt: int, by: str = "worker") -> None:
+def settle_compensation(draft: Draft, slot: Slot, attempt: int, by: str = "worker", ran: float | None = None) -> None:
     """Record that an effect is undone and move on."""
-    draft.record(e.StepCompensated(slot=slot, attempt=attempt, by=by))
+    draft.record(e.StepCompensated(slot=slot, attempt=attempt, by=by, ran=ran))
     draft.command(Settle(slot=slot))
     unpark(draft, slot)
     advance(draft)
@@ -215,13 +217,15 @@ def failed(draft: Draft, news: e.AttemptFailed) -> None:
     if step is None:
         return
     if news.took_effect and news.slot.direction is Direction.COMPENSATION:
-        _compensation_succeeded(draft, e.AttemptSucceeded(slot=news.slot, attempt=news.attempt), step)
+        undone = e.AttemptSucceeded(slot=news.slot, attempt=news.attempt, ran=news.ran)
+        _compensation_succeeded(draft, undone, step)
         return
     if not _current(step, news.slot, news.attempt):
         _late_failure(draft, news, step)
         return
     counted = not _rests_freely(step.activity(news.slot.direction), news)
-    draft.record(e.AttemptEnded(slot=news.slot, attempt=news.attempt, failure=news.failure, counted=counted))
+    ended = e.AttemptEnded(slot=news.slot, attempt=news.attempt, failure=news.failure, counted=counted, ran=news.ran)
+    draft.record(ended)
     activity = draft.state.steps[(step.name, step.item)].activity(news.slot.direction)
     match news.slot.direction:
         case Direction.ACTION if news.took_effect and waits(draft, step.name):

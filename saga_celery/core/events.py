@@ -8,7 +8,7 @@ else.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
@@ -100,6 +100,8 @@ class AttemptSucceeded:
     slot: Slot
     attempt: int
     result: Any = None
+    ran: float | None = field(default=None, compare=False)
+    """Seconds that it ran, by the clock of its worker; None: nobody measured."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,6 +119,8 @@ class AttemptFailed:
     """False: with that rest it asked for an attempt that uses up none."""
     parks: bool = False
     """The body never ran, as its message can not be read: no retry mends that, and no reason to turn round is it."""
+    ran: float | None = field(default=None, compare=False)
+    """Seconds that it ran, by the clock of its worker; None: nobody measured."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -474,6 +478,8 @@ class AttemptEnded:
     lost: bool = False
     counted: bool = True
     """False: it uses up no attempt."""
+    ran: float | None = field(default=None, compare=False)
+    """Seconds that it ran, by the clock of its worker; None: nobody measured."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -519,6 +525,8 @@ class StepSucceeded:
     result: Any = None
     late: bool = False
     by: str = WORKER
+    ran: float | None = field(default=None, compare=False)
+    """Seconds that it ran, by the clock of its worker; None: nobody measured."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -596,6 +604,8 @@ class StepCompensated:
     slot: Slot
     attempt: int
     by: str = "worker"
+    ran: float | None = field(default=None, compare=False)
+    """Seconds that it ran, by the clock of its worker; None: nobody measured."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from pydantic import PydanticUserError, TypeAdapter, ValidationError
+from pydantic.errors import PydanticInvalidForJsonSchema
 from pydantic_core import PydanticSerializationError
 
 from saga_celery.definition.complaints import complaints, discreet_complaints
@@ -59,6 +60,13 @@ class Shape:
         except ValidationError:
             return False
         return True
+
+    def schema(self) -> dict[str, Any] | None:
+        """The JSON Schema of its values; None: there is none for this type."""
+        try:
+            return self._adapter.json_schema()
+        except PydanticInvalidForJsonSchema:
+            return None
 
     def decode(self, plain: Any) -> Any:
         """Make a fresh value of plain JSON.

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy import event, exc
-from sqlalchemy.engine import URL, Connection, Engine
+from sqlalchemy.engine import URL, Connection, Engine, ExecutionContext
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from saga_celery.engine.forking import GATE
@@ -156,6 +156,8 @@ class Connections:
                 options = {"connect_args": {"charset": "utf8mb4", "init_command": _READ_COMMITTED}, **options}
             # What commits by itself leaves nothing to roll back when its connection goes back to the pool.
             engine = sa.create_engine(self.url, isolation_level="AUTOCOMMIT", pool_reset_on_return=None, **options)
+            if engine.driver == "psycopg":
+                event.listen(engine, "do_execute", _unprepared)
         event.listen(engine, "begin", _begin)
         return engine
 
@@ -175,6 +177,17 @@ def _begin(connection: Connection) -> None:
     """SQLAlchemy begins a transaction before every first statement; only where one was asked for is it a real one."""
     if connection.get_execution_options().get("saga_transaction"):
         connection.exec_driver_sql(_BEGIN[connection.dialect.name])
+
+
+def _unprepared(cursor: Any, statement: str, parameters: Any, context: ExecutionContext | None) -> bool:
+    """Plan a statement for its very parameters, where that was asked for.
+
+    Psycopg prepares what it has seen five times, and PostgreSQL then soon takes one plan for all parameters.
+    """
+    if context is None or not context.execution_options.get("saga_unprepared"):
+        return False
+    cursor.execute(statement, parameters, prepare=False)
+    return True
 
 
 def _sqlite(url: URL, options: dict[str, Any]) -> Engine:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import fields
 from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.sql.elements import ColumnElement
 
 from saga_celery.core.events import OperatorActed, SagaSuspended
 from saga_celery.core.states import Direction, Parent, SagaState, SagaStatus, Slot
@@ -17,6 +17,7 @@ from saga_celery.errors import SagaNotFound
 from saga_celery.store.clock import Clock, after, db_between, db_now, now
 from saga_celery.store.codec import fact_from_json, from_json, loads
 from saga_celery.store.connections import Connections
+from saga_celery.store.id_sets import FEW, Condition, IdSet, any_of, read_first, tagged
 from saga_celery.store.rows import DONE, letter_from
 from saga_celery.store.schema import (
     saga,
@@ -27,13 +28,14 @@ from saga_celery.store.schema import (
     saga_tag,
     saga_worker,
 )
+from saga_celery.store.tallies import Tally
 from saga_celery.store.views import (
     ChildRow,
-    Count,
     Heartbeat,
     HistoryEntry,
     Letter,
     OpenWait,
+    Page,
     SagaRow,
     Snapshot,
     Suspension,
@@ -47,6 +49,12 @@ MAY_BE_SUSPENDED = [status.value for status in SagaStatus if status not in DONE]
 """The states by whose index those that are suspended are found."""
 MOST_IDS = 500
 """Ids in one query."""
+MOST_LOOKED_AT = 10_000
+"""Sagas that are looked at for one page."""
+
+_BEGINNING = re.compile(r"[0-9a-f][0-9a-f-]{3,35}")
+_BEHIND = "g"
+"""Sorts behind all that an id is made of, by whatever collation."""
 
 _ROW = [saga.c.state if part.name == "status" else saga.c[part.name] for part in fields(SagaRow)]
 
@@ -102,7 +110,9 @@ class Queries:
         row, state = self.row(saga_id), self._load(saga_id)
         if state is None:
             raise SagaNotFound(f"no saga has the id {saga_id!r}")
-        return Snapshot(saga=row, state=state, tags=self._tags(saga_id), awaited=self.awaited(saga_id))
+        return Snapshot(
+            saga=row, state=state, tags=self.tags([saga_id]).get(saga_id, {}), awaited=self.awaited(saga_id)
+        )
 
     def children(self, saga_id: str) -> list[ChildRow]:
         """The children of a saga, the first one first; of a step that ran anew, those of each time."""
@@ -143,15 +153,38 @@ class Queries:
                     found[saga_id] = Suspension(since=at, actor=acted.actor, reason=acted.reason)
         return found
 
-    def _tags(self, saga_id: str) -> Mapping[str, str]:
-        query = sa.select(saga_tag.c.name, saga_tag.c.value).where(saga_tag.c.saga_id == saga_id)
-        return {row.name: row.value for row in self._all(query.order_by(saga_tag.c.name))}
+    def tags(self, saga_ids: Collection[str]) -> dict[str, dict[str, str]]:
+        """The tags of sagas, in the order of their names; those without any are left out.
+
+        Args:
+            saga_ids: a page of them.
+        """
+        t = saga_tag.c
+        found: dict[str, dict[str, str]] = {}
+        query = sa.select(t.saga_id, t.name, t.value).where(t.saga_id.in_(list(saga_ids)))
+        for saga_id, name, value in self._all(query.order_by(t.saga_id, t.name)) if saga_ids else ():
+            found.setdefault(saga_id, {})[name] = value
+        return found
 
     def awaited(self, saga_id: str) -> tuple[OpenWait, ...]:
         """What a saga waits for, the most urgent first."""
         t = saga_awaited.c
         rows = self._all(sa.select(saga_awaited).where(t.saga_id == saga_id).order_by(t.due_at))
         return tuple(map(_open_wait, rows))
+
+    def awaited_in_vain(self, saga_ids: Collection[str]) -> dict[str, tuple[OpenWait, ...]]:
+        """What sagas wait for that is long overdue or repeats itself, by their ids.
+
+        Args:
+            saga_ids: a page of them.
+        """
+        t = saga_awaited.c
+        found: dict[str, tuple[OpenWait, ...]] = {}
+        in_vain = sa.or_(self._long_overdue(), _repeated())
+        query = sa.select(saga_awaited).where(t.saga_id.in_(list(saga_ids)), in_vain)
+        for row in self._all(query.order_by(t.due_at)) if saga_ids else ():
+            found[row.saga_id] = (*found.get(row.saga_id, ()), _open_wait(row))
+        return found
 
     # ------------------------------------------------------------------------------------------------------ many sagas
 
@@ -163,9 +196,11 @@ class Queries:
         key: str | None = None,
         tags: Mapping[str, str] | None = None,
         since: datetime | None = None,
+        until: datetime | None = None,
         stuck: bool = False,
         suspended: bool = False,
         parent: str | None = None,
+        ids: Collection[str] | None = None,
         limit: int = 50,
         after: SagaRow | None = None,
     ) -> list[SagaRow]:
@@ -177,18 +212,76 @@ class Queries:
             key: started with this key only, also those whose key another one has taken over.
             tags: with all of these tags only.
             since: started then or later, aware.
+            until: started then or before, aware.
             stuck: only those in the dead letters, waiting for something long overdue, or repeating themselves in vain.
             suspended: only those that are suspended.
             parent: only the children of the saga of this id.
+            ids: only those of these.
             limit: how many at most.
             after: the last one of the page before.
         """
-        wanted = self._wanted(name=name, status=status, tags=tags, since=since, stuck=stuck, suspended=suspended)
+        wanted = _fitting(name=name, status=status, since=since, until=until, suspended=suspended, ids=ids)
         wanted += [saga.c.key == key] if key is not None else []
         wanted += [saga.c.parent_id == parent] if parent is not None else []
         wanted += [_behind(after)] if after is not None else []
+        return self._newest(self._sought(wanted, tags, stuck), limit)
+
+    def page(
+        self,
+        limit: int,
+        *,
+        after: SagaRow | None = None,
+        name: str | None = None,
+        status: SagaStatus | None = None,
+        tags: Mapping[str, str] | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        stuck: bool = False,
+        suspended: bool = False,
+        ids: Collection[str] | None = None,
+    ) -> Page:
+        """Some of the sagas that `find` would find, in a time that does not depend on how many there are.
+
+        Where a tag is so common that its sagas can not be sorted, 10,000 sagas are looked at. A page may then have
+        fewer than `limit` sagas, or none, and yet not be the last one.
+
+        Args:
+            limit: how many at most.
+            after: where the page before ended.
+            name: see `find`, as for the rest.
+            status: see `find`.
+            tags: see `find`.
+            since: see `find`.
+            until: see `find`.
+            stuck: see `find`.
+            suspended: see `find`.
+            ids: see `find`.
+        """
+        wanted = _fitting(name=name, status=status, since=since, until=until, suspended=suspended, ids=ids)
+        wanted += [_behind(after)] if after is not None else []
+        sets = self._sets(tags, stuck)
+        few = self._few(sets)
+        if few is None and sets:
+            return self._looked_through(wanted, sets, limit)
+        rows = self._newest(_found(few, sets, wanted), limit + 1)
+        return Page(sagas=rows[:limit], end=rows[limit - 1] if len(rows) > limit else None)
+
+    def _looked_through(self, wanted: Sequence[Condition], sets: Sequence[IdSet], limit: int) -> Page:
         newest = (saga.c.created_at.desc(), saga.c.id.desc())
-        return [_saga_row(row) for row in self._all(sa.select(*_ROW).where(*wanted).order_by(*newest).limit(limit))]
+        looked = sa.select(*_ROW).where(*wanted).order_by(*newest).limit(MOST_LOOKED_AT).subquery("looked")
+        rows = self._newest(looked, limit + 1, *(each.holds(looked.c.id) for each in sets))
+        if len(rows) > limit:
+            return Page(sagas=rows[:limit], end=rows[limit - 1])
+        last = sa.select(saga.c.id).where(*wanted).order_by(*newest).offset(MOST_LOOKED_AT - 1).limit(1)
+        end = [_saga_row(row) for row in self._ad_hoc(sa.select(*_ROW).where(saga.c.id == last.scalar_subquery()))]
+        return Page(sagas=rows, end=end[0] if end else None)
+
+    def _newest(self, found: sa.FromClause, limit: int, *wanted: Condition) -> list[SagaRow]:
+        newest = (found.c.created_at.desc(), found.c.id.desc())
+        columns = [found.c[column.name] for column in _ROW]
+        return [
+            _saga_row(row) for row in self._ad_hoc(sa.select(*columns).where(*wanted).order_by(*newest).limit(limit))
+        ]
 
     def count(
         self,
@@ -210,38 +303,84 @@ class Queries:
             stuck: see `find`.
             suspended: see `find`.
         """
-        wanted = self._wanted(name=name, status=status, tags=tags, since=since, stuck=stuck, suspended=suspended)
-        ((found,),) = self._all(sa.select(sa.func.count()).select_from(saga).where(*wanted))
+        wanted = _fitting(name=name, status=status, since=since, suspended=suspended)
+        ((found,),) = self._ad_hoc(sa.select(sa.func.count()).select_from(self._sought(wanted, tags, stuck)))
         return int(found)
 
-    def _wanted(
+    def tally(
         self,
+        most: int,
         *,
-        name: str | None,
-        status: SagaStatus | None,
-        tags: Mapping[str, str] | None,
-        since: datetime | None,
-        stuck: bool,
-        suspended: bool,
-    ) -> list[ColumnElement[bool]]:
-        return [
-            *([saga.c.name == name] if name is not None else []),
-            *([saga.c.state == status.value] if status is not None else []),
-            *(saga.c.id.in_(_tagged(*tag)) for tag in (tags or {}).items()),
-            *([saga.c.created_at >= since] if since is not None else []),
-            *([self._stuck()] if stuck else []),
-            *([saga.c.suspended.is_(True), saga.c.state.in_(MAY_BE_SUSPENDED)] if suspended else []),
-        ]
+        name: str | None = None,
+        status: SagaStatus | None = None,
+        tags: Mapping[str, str] | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        stuck: bool = False,
+        suspended: bool = False,
+        ids: Collection[str] | None = None,
+    ) -> Tally:
+        """How many sagas `find` would find, up to a bound.
 
-    def _stuck(self) -> ColumnElement[bool]:
-        long_ago = after(self._clock, -STUCK_AFTER)
+        Args:
+            most: those that are counted.
+            name: see `find`, as for the rest.
+            status: see `find`.
+            tags: see `find`.
+            since: see `find`.
+            until: see `find`.
+            stuck: see `find`.
+            suspended: see `find`.
+            ids: see `find`.
+        """
+        wanted = _fitting(name=name, status=status, since=since, until=until, suspended=suspended, ids=ids)
+        some = sa.select(sa.literal(1)).select_from(self._sought(wanted, tags, stuck)).limit(most + 1).subquery()
+        ((found,),) = self._ad_hoc(sa.select(sa.func.count()).select_from(some))
+        return Tally(count=min(found, most), more=found > most)
+
+    def meant_by(self, text: str, names: Collection[str], *, limit: int = MOST_IDS) -> list[str]:
+        """The ids of the sagas that a text means: their id, its beginning, or the key that they have.
+
+        Args:
+            text: what was typed.
+            names: those of the sagas that may have it as their key, for keys are indexed below them.
+            limit: how many at most, of those whose id begins so.
+        """
+        owned = sa.select(saga_key.c.saga_id).where(saga_key.c.name.in_(list(names)), saga_key.c.key == text)
+        queries = [owned, *([_beginning(text.lower()).limit(limit)] if _BEGINNING.fullmatch(text.lower()) else [])]
+        exact = sa.select(saga.c.id).where(saga.c.id == text)
+        return list({str(found): None for query in (exact, *queries) for (found,) in self._all(query)})
+
+    def _sought(self, wanted: Sequence[Condition], tags: Mapping[str, str] | None, stuck: bool) -> sa.FromClause:
+        sets = self._sets(tags, stuck)
+        return _found(self._few(sets), sets, wanted)
+
+    def _sets(self, tags: Mapping[str, str] | None, stuck: bool) -> list[IdSet]:
+        """What is sought is in all of them."""
+        return [*(tagged(*tag) for tag in (tags or {}).items()), *([self._stuck()] if stuck else [])]
+
+    def _few(self, sets: Sequence[IdSet]) -> IdSet | None:
+        """The first one that is so small that all of its sagas can be read to sort them."""
+        return next((each for each in sets if self._is_few(each)), None)
+
+    def _is_few(self, those: IdSet) -> bool:
+        some = sa.select(those.ids.subquery()).limit(FEW + 1).subquery()
+        ((found,),) = self._ad_hoc(sa.select(sa.func.count()).select_from(some))
+        return int(found) <= FEW
+
+    def _stuck(self) -> IdSet:
         t = saga_awaited.c
-        in_vain = sa.or_(t.due_at < long_ago, t.resends >= IN_VAIN, t.failures >= IN_VAIN)
-        return sa.or_(
-            saga.c.state == SagaStatus.FAILED.value,
-            saga.c.id.in_(sa.select(saga_dead_letter.c.saga_id)),
-            saga.c.id.in_(sa.select(t.saga_id).where(in_vain)),
+        return any_of(
+            sa.select(saga.c.id.label("saga_id")).where(saga.c.state == SagaStatus.FAILED.value),
+            sa.select(saga_dead_letter.c.saga_id),
+            sa.select(t.saga_id).where(self._long_overdue()),
+            sa.select(t.saga_id).where(_repeated()),
         )
+
+    def _long_overdue(self) -> Condition:
+        """The time is asked for once: no index serves a clock that goes on with each row."""
+        long_ago = sa.select(after(self._clock, -STUCK_AFTER)).scalar_subquery()
+        return saga_awaited.c.due_at < long_ago
 
     def dead_letters(
         self, *, name: str | None = None, saga_ids: Collection[str] | None = None, limit: int = 50
@@ -273,12 +412,6 @@ class Queries:
         ]
 
     # --------------------------------------------------------------------------------------------------------- numbers
-
-    def counts(self) -> list[Count]:
-        """How many sagas there are, by name and status."""
-        query = sa.select(saga.c.name, saga.c.state, sa.func.count()).group_by(saga.c.name, saga.c.state)
-        rows = self._all(query.order_by(saga.c.name, saga.c.state))
-        return [Count(name=name, status=SagaStatus(state), count=count) for name, state, count in rows]
 
     def oldest_overdue(self) -> float:
         """Seconds for which the oldest wait has been overdue; 0 when none is. Minutes of it mean: no sweeper runs."""
@@ -325,26 +458,63 @@ class Queries:
         with self._connections.autocommit() as connection:
             return str(connection.exec_driver_sql("PRAGMA journal_mode").scalar_one())
 
-    def _all(self, query: sa.Select[Any]) -> Sequence[Any]:
+    def _all(self, query: sa.Select[Any], **options: Any) -> Sequence[Any]:
         def once() -> Sequence[Any]:
             with self._connections.autocommit() as connection:
-                return connection.execute(query).all()
+                return connection.execute(query, execution_options=options).all()
 
         return self._connections.reconnected(once)
 
+    def _ad_hoc(self, query: sa.Select[Any]) -> Sequence[Any]:
+        """A query whose best plan depends on what is asked for."""
+        return self._all(query, saga_unprepared=True)
 
-def _tagged(name: str, value: str) -> sa.Select[Any]:
-    return sa.select(saga_tag.c.saga_id).where(saga_tag.c.name == name, saga_tag.c.value == value)
+
+def _fitting(
+    *,
+    name: str | None = None,
+    status: SagaStatus | None = None,
+    since: datetime | None = None,
+    until: datetime | None = None,
+    suspended: bool = False,
+    ids: Collection[str] | None = None,
+) -> list[Condition]:
+    """What a row alone can tell."""
+    return [
+        *([saga.c.name == name] if name is not None else []),
+        *([saga.c.state == status.value] if status is not None else []),
+        *([saga.c.created_at >= since] if since is not None else []),
+        *([saga.c.created_at <= until] if until is not None else []),
+        *([saga.c.suspended.is_(True), saga.c.state.in_(MAY_BE_SUSPENDED)] if suspended else []),
+        *([saga.c.id.in_(list(ids))] if ids is not None else []),
+    ]
 
 
-def _behind(last: SagaRow) -> ColumnElement[bool]:
+def _found(few: IdSet | None, sets: Sequence[IdSet], wanted: Sequence[Condition]) -> sa.FromClause:
+    if few is not None:
+        return read_first(few, [each for each in sets if each is not few], _ROW, *wanted)
+    return sa.select(*_ROW).where(*wanted, *(each.has(saga.c.id) for each in sets)).subquery("found")
+
+
+def _repeated() -> Condition:
+    return sa.or_(saga_awaited.c.resends >= IN_VAIN, saga_awaited.c.failures >= IN_VAIN)
+
+
+def _beginning(text: str) -> sa.Select[Any]:
+    """A range of the primary key; `LIKE` finds its index by some collations only."""
+    t = saga.c
+    begins = (t.id >= text, t.id < text + _BEHIND, t.id.startswith(text, autoescape=True))
+    return sa.select(t.id).where(*begins).order_by(t.id.desc())
+
+
+def _behind(last: SagaRow) -> Condition:
     """Older than the last one of the page before."""
     same_time = sa.and_(saga.c.created_at == last.created_at, saga.c.id < last.id)
     return sa.and_(saga.c.created_at <= last.created_at, sa.or_(saga.c.created_at < last.created_at, same_time))
 
 
 def _saga_row(row: Any) -> SagaRow:
-    found = {column.name: row._mapping[column] for column in _ROW}
+    found = {column.name: row._mapping[column.name] for column in _ROW}
     status = SagaStatus(found.pop("state"))
     return SagaRow(status=status, **{**found, "suspended": bool(row.suspended), "overdue": bool(row.overdue)})
 

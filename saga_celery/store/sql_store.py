@@ -35,6 +35,7 @@ from saga_celery.store.queues import Queues
 from saga_celery.store.recent import RecentStates
 from saga_celery.store.rows import DONE
 from saga_celery.store.starts import IfExists, Inserted, NewSaga, insert
+from saga_celery.store.tallies import Tallies
 from saga_celery.store.transitions import Transitions
 from saga_celery.store.watch import Watch
 
@@ -68,6 +69,7 @@ class SQLStore:
         self.gates = Gates(self.connections, self._clock)
         self.queues = Queues(self.connections, self._clock)
         self.payloads = PayloadRows(self.connections)
+        self.tallies = Tallies(self.connections)
         self.queries = Queries(self.connections, self._clock, self._transitions.load)
 
     def _transitions_of(self, dialect: str) -> Transitions:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -34,6 +34,15 @@ class SagaRow:
     priority: int | None = None
     parent_id: str | None = None
     """The saga whose child it is."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """Some sagas of a list, the newest first."""
+
+    sagas: Sequence[SagaRow]
+    end: SagaRow | None
+    """The last one that was looked at, behind which the next page begins; None: there is none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,15 +106,6 @@ class Letter:
     status: SagaStatus
     letter: DeadLetter
     since: datetime
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Count:
-    """How many sagas of a name have a status."""
-
-    name: str
-    status: SagaStatus
-    count: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,13 +19,14 @@ REPLACED = (
 REJECTED = "the task rejected its own message"
 
 
-def outcome_of(error: Exception, slot: Slot, attempt: int) -> Outcome | None:
+def outcome_of(error: Exception, slot: Slot, attempt: int, *, ran: float | None = None) -> Outcome | None:
     """The news of an exception that left the task's body.
 
     Args:
         error: what it raised; `Retry` is no outcome and is dealt with elsewhere.
         slot: the activity.
         attempt: its attempt.
+        ran: seconds that the body ran.
 
     Returns:
         The news; None when the same message comes again.
@@ -39,21 +40,22 @@ def outcome_of(error: Exception, slot: Slot, attempt: int) -> Outcome | None:
             return AttemptLost(slot=slot, attempt=attempt, reason=REJECTED)
         case Ignore():
             failure = failure_named("TaskReplaced", REPLACED, step=slot.step)
-            return AttemptFailed(slot=slot, attempt=attempt, failure=failure, took_effect=True)
+            return AttemptFailed(slot=slot, attempt=attempt, failure=failure, took_effect=True, ran=ran)
         case SoftTimeLimitExceeded() | TimeLimitExceeded():
             return AttemptLost(slot=slot, attempt=attempt, reason=f"the task's time limit was exceeded: {error!r}")
     if getattr(error, "saga_outcome_unknown", False):
         return AttemptLost(slot=slot, attempt=attempt, reason=str(error))
-    return failed(error, slot, attempt)
+    return failed(error, slot, attempt, ran=ran)
 
 
-def failed(error: Exception, slot: Slot, attempt: int) -> AttemptFailed:
+def failed(error: Exception, slot: Slot, attempt: int, *, ran: float | None = None) -> AttemptFailed:
     """The news of an exception that says that the attempt took no effect, with the rest that it asks for.
 
     Args:
         error: what the body raised.
         slot: the activity.
         attempt: its attempt.
+        ran: seconds that the body ran.
     """
     return AttemptFailed(
         slot=slot,
@@ -62,6 +64,7 @@ def failed(error: Exception, slot: Slot, attempt: int) -> AttemptFailed:
         retry_after=_asked_rest(error),
         counts=not isinstance(error, RetryAfter) or error.counts,
         parks=isinstance(error, PayloadUnreadable),
+        ran=ran,
     )
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from celery import Celery
 
-from saga_celery.core.states import Direction, Message, step_label
+from saga_celery.core.states import Direction, Message, Slot, step_label
 from saga_celery.engine.payloads import Payloads
 from saga_celery.engine.ports import Delivery, Outgoing
 from saga_celery.engine.redaction import Redaction
@@ -108,7 +108,7 @@ class CeleryTransport:
             args,
             kwargs,
             producer=producer,
-            task_id=_task_id(outgoing),
+            task_id=task_id(outgoing.saga_id, outgoing.slot, outgoing.attempt, outgoing.resends),
             root_id=outgoing.saga_id,
             task_type=task,
             shadow=f"{outgoing.saga_name}/{step_label(*outgoing.slot[:2])}{_WORD[outgoing.slot.direction]}",
@@ -289,10 +289,19 @@ def _message_of(delivery: Delivery) -> Message:
     return Message(task=delivery.task, args=(delivery.payload,))
 
 
-def _task_id(outgoing: Outgoing) -> str:
-    """The same message sent twice is the same task; each resend is another one."""
-    place = "/".join(map(str, outgoing.slot))
-    return str(uuid.uuid5(uuid.NAMESPACE_OID, f"{outgoing.saga_id}/{place}/{outgoing.attempt}/{outgoing.resends}"))
+def task_id(saga_id: str, slot: Slot, attempt: int, resends: int = 0) -> str:
+    """The id of the task that an attempt is, as Celery and Flower know it.
+
+    The same message sent twice is the same task; each resend is another one.
+
+    Args:
+        saga_id: the saga.
+        slot: the activity.
+        attempt: its attempt.
+        resends: how many times it was sent before.
+    """
+    place = "/".join(map(str, slot))
+    return str(uuid.uuid5(uuid.NAMESPACE_OID, f"{saga_id}/{place}/{attempt}/{resends}"))
 
 
 def _options(message: Message, task: Any | None, priority: int | None = None) -> dict[str, Any]:

@@ -107,7 +107,7 @@ def _attempt_written(report: AttemptReport) -> dict[str, Any]:
         case Dispatched():
             return {"kind": "dispatched"}
         case AttemptSucceeded():
-            return {"kind": "succeeded", "result": report.result}
+            return {"kind": "succeeded", "result": report.result, **_ran_written(report)}
         case AttemptLost():
             return {"kind": "lost", "reason": report.reason[: failures.LONGEST_MESSAGE]}
         case AttemptFailed():
@@ -118,7 +118,12 @@ def _attempt_written(report: AttemptReport) -> dict[str, Any]:
                 "retry_after": report.retry_after,
                 "counts": report.counts,
                 **({"parks": True} if report.parks else {}),
+                **_ran_written(report),
             }
+
+
+def _ran_written(report: AttemptSucceeded | AttemptFailed) -> dict[str, Any]:
+    return {} if report.ran is None else {"ran": report.ran}
 
 
 def _failure_written(failure: Failure) -> dict[str, Any]:
@@ -199,9 +204,9 @@ def _read(written: dict[str, Any], settings: Settings) -> Report:
         case "dispatched":
             return Dispatched(slot=slot, attempt=attempt)
         case "succeeded" if is_packed(written.get("result")):
-            return AttemptSucceeded(slot=slot, attempt=attempt, result=written["result"])
+            return AttemptSucceeded(slot=slot, attempt=attempt, result=written["result"], ran=_ran(written))
         case "succeeded":
-            return succeeded(slot, attempt, written.get("result"), settings)
+            return succeeded(slot, attempt, written.get("result"), settings, ran=_ran(written))
         case "lost":
             reason = fields.prose(written.get("reason"), failures.LONGEST_MESSAGE, "reason")
             return AttemptLost(slot=slot, attempt=attempt, reason=reason)
@@ -210,13 +215,19 @@ def _read(written: dict[str, Any], settings: Settings) -> Report:
     raise MessageNotUnderstood("the report is of an unknown kind")
 
 
-def succeeded(slot: Slot, attempt: int, result: Any, settings: Settings) -> Outcome:
+def succeeded(slot: Slot, attempt: int, result: Any, settings: Settings, *, ran: float | None = None) -> Outcome:
     """The news of a success, or of one whose result can not be stored."""
     try:
-        return AttemptSucceeded(slot=slot, attempt=attempt, result=payload.plain(result, settings.payload_limit))
+        plain = payload.plain(result, settings.payload_limit)
+        return AttemptSucceeded(slot=slot, attempt=attempt, result=plain, ran=ran)
     except payload.Unstorable as error:
         failure = failures.failure_named(error.name, str(error), step=slot.step)
-        return AttemptFailed(slot=slot, attempt=attempt, failure=failure, took_effect=True)
+        return AttemptFailed(slot=slot, attempt=attempt, failure=failure, took_effect=True, ran=ran)
+
+
+def _ran(written: Mapping[str, Any]) -> float | None:
+    """Missing in reports of earlier releases."""
+    return fields.seconds(written["ran"], "ran") if "ran" in written else None
 
 
 def _failed(slot: Slot, attempt: int, written: dict[str, Any]) -> AttemptFailed:
@@ -229,6 +240,7 @@ def _failed(slot: Slot, attempt: int, written: dict[str, Any]) -> AttemptFailed:
         retry_after=None if after is None else fields.seconds(after, "retry_after"),
         counts=fields.flag(written.get("counts", True), "counts"),
         parks=fields.flag(written.get("parks", False), "parks"),
+        ran=_ran(written),
     )
 
 

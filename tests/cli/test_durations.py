@@ -4,7 +4,8 @@ import click
 import pytest
 
 from saga_celery.app.reading.durations import spoken
-from saga_celery.cli.durations import duration, parse
+from saga_celery.app.times import length
+from saga_celery.cli.durations import duration
 
 
 @pytest.mark.parametrize(
@@ -21,7 +22,7 @@ from saga_celery.cli.durations import duration, parse
     ],
 )
 def test_what_people_write_is_read(text, seconds):
-    assert parse(text).total_seconds() == seconds
+    assert length(text).total_seconds() == seconds
 
 
 @pytest.mark.parametrize("text", ["", "yesterday", "2 hours", "h", "-5s", "1h-30m", "9" * 400 + "d"])

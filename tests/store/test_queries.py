@@ -7,7 +7,9 @@ import pytest
 from saga_celery.core import events as e
 from saga_celery.core.states import SagaStatus, StepState, StepStatus
 from saga_celery.errors import SagaNotFound
+from saga_celery.store import id_sets, queries
 from saga_celery.store.clock import DatabaseClock
+from saga_celery.store.tallies import Tally
 from tests.store.examples import due, letter, moved, new, started
 
 
@@ -44,6 +46,77 @@ def test_sagas_are_found_by_what_they_are(store, clock, five):
     assert ids(store.queries.find(tags={"parity": "1"})) == ["s3", "s1"]
     assert ids(store.queries.find(since=clock.time - timedelta(seconds=2))) == ["s4", "s3"]
     assert ids(store.queries.find(name="shop.order", tags={"parity": "0"}, status=SagaStatus.PENDING)) == ["s4", "s0"]
+
+
+def test_sagas_are_found_by_when_they_started(store, clock, five):
+    first, last = clock.time - timedelta(seconds=4), clock.time - timedelta(seconds=2)
+    assert ids(store.queries.find(until=last)) == ["s3", "s2", "s1", "s0"]
+    assert ids(store.queries.find(since=first, until=last)) == ["s3", "s2", "s1"]
+    assert store.queries.tally(10, since=first, until=last).count == 3
+
+
+def test_a_tally_ends_at_its_bound(store, five):
+    assert store.queries.tally(4) == Tally(count=4, more=True)
+    assert store.queries.tally(5) == Tally(count=5)
+    assert store.queries.tally(5, tags={"parity": "0"}) == Tally(count=3)
+
+
+def every_page(queries, limit, **wanted):
+    """The ids of each page, up to the last one."""
+    pages, page = [], queries.page(limit, **wanted)
+    while page.end is not None:
+        pages.append(ids(page.sagas))
+        page = queries.page(limit, after=page.end, **wanted)
+    return [*pages, ids(page.sagas)]
+
+
+def test_pages_follow_each_other_to_the_end(store, five):
+    assert every_page(store.queries, 2) == [["s4", "s3"], ["s2", "s1"], ["s0"]]
+    assert every_page(store.queries, 2, tags={"parity": "1"}) == [["s3", "s1"]]
+    assert every_page(store.queries, 1, tags={"parity": "1"}) == [["s3"], ["s1"]]
+    assert every_page(store.queries, 2, ids=["s0", "s4", "nobody"]) == [["s4", "s0"]]
+
+
+def test_among_the_many_of_a_common_tag_each_page_looks_at_no_more_than_some(store, five, monkeypatch):
+    monkeypatch.setattr(id_sets, "FEW", 1)
+    monkeypatch.setattr(queries, "FEW", 1)
+    monkeypatch.setattr(queries, "MOST_LOOKED_AT", 2)
+    assert every_page(store.queries, 2, tags={"parity": "1"}) == [["s3"], ["s1"], []]
+    assert every_page(store.queries, 2, tags={"parity": "0"}, name="shop.order") == [["s4"], ["s0"], []]
+    assert every_page(store.queries, 1, tags={"parity": "0"}) == [["s4"], ["s2"], ["s0"]]
+    assert ids(store.queries.find(tags={"parity": "1"})) == ["s3", "s1"]
+    moved(store, store.load("s0"), status=SagaStatus.FAILED, letters=(letter(),))
+    assert every_page(store.queries, 2, stuck=True) == [[], [], ["s0"]]
+
+
+def test_a_text_means_an_id_its_beginning_or_a_key(store):
+    store.start([new(each) for each in ("0190-aa", "0190-ab", "0191-aa", "s_", "sx")], nudge_after=1.0)
+    store.start([new("k1", key="0190"), new("k2", key="K"), new("k3", key="k", name="travel.trip")], nudge_after=1.0)
+    both = ["shop.order", "travel.trip"]
+
+    def meant(text, names=both):
+        return sorted(store.queries.meant_by(text, names))
+
+    assert meant("0190") == ["0190-aa", "0190-ab", "k1"]
+    assert meant("0190-A") == ["0190-aa", "0190-ab"]
+    assert meant("s_") == ["s_"]
+    assert meant("k") == ["k3"]
+    assert meant("k", ["shop.order"]) == meant("019") == meant("nobody") == []
+    assert store.queries.meant_by("0190-", both, limit=1) == ["0190-ab"]
+
+
+def test_the_tags_of_several_sagas(store, five):
+    assert store.queries.tags(["s1", "s2", "nobody"]) == {"s1": {"parity": "1"}, "s2": {"parity": "0"}}
+    assert store.queries.tags([]) == {}
+
+
+def test_what_is_awaited_in_vain_is_told_of_several_sagas(store, clock, five):
+    moved(store, store.load("s1"), awaited=(due(seconds=10.0),))
+    moved(store, store.load("s2"), awaited=(due(seconds=10.0),))
+    clock.turn(75)
+    found = store.queries.awaited_in_vain(["s0", "s1"])
+    assert {saga_id: [wait.slot.step for wait in waits] for saga_id, waits in found.items()} == {"s1": ["charge"]}
+    assert store.queries.awaited_in_vain([]) == {}
 
 
 def test_every_tag_has_to_fit(store):
@@ -121,16 +194,6 @@ def test_a_snapshot_reads_what_others_stored(another, store):
     moved(store, started(store))
     moved(another(), store.load("s1"), [e.SagaStarted()], status=SagaStatus.RUNNING)
     assert store.queries.snapshot("s1").state.status is SagaStatus.RUNNING
-
-
-def test_counts(store, five):
-    moved(store, store.load("s0"), status=SagaStatus.COMPLETED)
-    found = [(count.name, count.status, count.count) for count in store.queries.counts()]
-    assert found == [
-        ("shop.order", SagaStatus.COMPLETED, 1),
-        ("shop.order", SagaStatus.PENDING, 3),
-        ("travel.trip", SagaStatus.PENDING, 1),
-    ]
 
 
 def test_nothing_overdue_is_no_age(store):

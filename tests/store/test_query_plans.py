@@ -5,7 +5,8 @@ import re
 import pytest
 import sqlalchemy as sa
 
-from saga_celery.store.schema import saga, saga_awaited, saga_history, saga_step
+from saga_celery.core.states import SagaStatus
+from saga_celery.store.schema import saga, saga_awaited, saga_history, saga_step, saga_tag
 from tests.store.examples import change, due, new, started
 
 FINISHED = 50_000
@@ -89,3 +90,37 @@ def test_what_is_open_is_narrow(crowded):
         }
     assert sizes["saga"] > FINISHED
     assert sizes["saga_awaited"] == 3001
+
+
+PAGES = (
+    {},
+    {"name": "shop.order"},
+    {"status": SagaStatus.FAILED},
+    {"name": "nobody", "status": SagaStatus.COMPLETED},
+    {"tags": {"customer": "7"}},
+    {"tags": {"customer": "7", "half": "1"}},
+    {"tags": {"half": "1"}},
+    {"tags": {"half": "1"}, "status": SagaStatus.FAILED},
+    {"stuck": True},
+    {"stuck": True, "name": "shop.order"},
+    {"suspended": True},
+    {"ids": ["done7", "done8"]},
+)
+
+
+def test_what_a_person_asks_for_never_reads_all_sagas_or_tags(crowded):
+    """Every finished saga has two tags: one that two of them share, and one that half of them share."""
+    number = sa.cast(sa.func.substr(saga.c.id, 5), sa.Integer)
+    with crowded.connections.transaction() as connection:
+        for name, share in (("customer", FINISHED // 2), ("half", 2)):
+            tags = sa.select(saga.c.id, sa.literal(name), sa.cast(number % share, sa.String))
+            of_finished = tags.where(saga.c.id.startswith("done"))
+            connection.execute(sa.insert(saga_tag).from_select(["saga_id", "name", "value"], of_finished))
+        connection.exec_driver_sql("ANALYZE")
+    asked = [lambda wanted=wanted: crowded.queries.page(50, **wanted) for wanted in PAGES]
+    asked += [crowded.tallies.names, lambda: crowded.queries.meant_by("0190", ["shop.order"])]
+    for ask in asked:
+        plans = plans_of(crowded, ask)
+        assert plans
+        for plan in plans:
+            assert not [line for line in scans(plan) if re.search(r"\b(saga|saga_tag)\b", line)], plan

@@ -18,12 +18,17 @@ from celery import Celery
 from saga_celery.core.states import Direction, Message, Slot
 from saga_celery.engine.ports import Outgoing
 from saga_celery.settings import Settings
-from saga_celery.transport.publisher import CeleryTransport
+from saga_celery.transport.publisher import CeleryTransport, task_id
 from tests.transport.fake_runtime import PLAN
 
 ROOT = Path(__file__).parent.parent.parent
 PATIENCE = 60
 _numbers = itertools.count(1)
+
+
+def id_of(sent: Outgoing) -> str:
+    """Of the task that a message is."""
+    return task_id(sent.saga_id, sent.slot, sent.attempt, sent.resends)
 
 
 def outgoing(task, *args, saga_id=None, step="charge", direction=Direction.ACTION, **more):

@@ -5,8 +5,7 @@ import json
 import pytest
 
 from saga_celery.core.states import Direction
-from saga_celery.transport.publisher import _task_id
-from tests.transport.lab import PATIENCE, outgoing
+from tests.transport.lab import PATIENCE, id_of, outgoing
 
 pytestmark = pytest.mark.acceptance
 
@@ -198,7 +197,7 @@ def test_an_unregistered_task_took_no_effect(worker):
 
 def test_a_revoked_task_took_no_effect(worker):
     sent = outgoing("ok", 1)
-    assert worker.celery.control.revoke(_task_id(sent), reply=True, timeout=PATIENCE, limit=1)
+    assert worker.celery.control.revoke(id_of(sent), reply=True, timeout=PATIENCE, limit=1)
     news = worker.news(worker.send(sent))
     assert (news["kind"], news["failure"]["type"]) == ("AttemptFailed", "saga_celery.Revoked")
 

@@ -15,8 +15,8 @@ from saga_celery.core.states import Direction, Message
 from saga_celery.errors import PublishFailed, StoreUnavailable
 from saga_celery.settings import Settings
 from saga_celery.transport.broker import CONNECT_SECONDS, REST_SECONDS, SOCKET_SECONDS, Broker
-from saga_celery.transport.publisher import CeleryTransport, _task_id
-from tests.transport.lab import outgoing
+from saga_celery.transport.publisher import CeleryTransport
+from tests.transport.lab import id_of, outgoing
 
 HANGING = 20.0
 """Seconds. What hangs does so for minutes or for ever; what does not may still be slow where the machine is busy."""
@@ -237,7 +237,7 @@ def test_the_message_is_plain(lab):
     assert (headers["task"], headers["traceparent"]) == ("billing.charge", "00-1")
     assert "secret" not in headers
     assert headers["saga_slot"] == ["charge", 0, "action", 1]
-    assert (headers["eta"], headers["ignore_result"], headers["id"]) == (None, True, _task_id(sent))
+    assert (headers["eta"], headers["ignore_result"], headers["id"]) == (None, True, id_of(sent))
     args, kwargs, embed = _body(found)
     assert (args, kwargs, set(embed.values())) == ([7], {}, {None})
 
@@ -255,9 +255,9 @@ def test_a_compensation_shows_as_one(lab):
 
 def test_ids_are_those_of_the_attempt():
     sent = outgoing("ok")
-    assert _task_id(sent) == _task_id(replace(sent, claim=True))
+    assert id_of(sent) == id_of(replace(sent, claim=True))
     others = [replace(sent, attempt=2), replace(sent, resends=1), replace(sent, slot=sent.slot._replace(item=1))]
-    assert len({_task_id(each) for each in [sent, *others]}) == 4
+    assert len({id_of(each) for each in [sent, *others]}) == 4
 
 
 def test_routes_and_options_are_those_of_the_app(lab):

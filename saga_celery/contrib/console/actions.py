@@ -8,14 +8,16 @@ from typing import Any
 
 from saga_celery.app import SagaApp
 from saga_celery.app.answering import answer
+from saga_celery.contrib.console.arguments import is_hidden
 from saga_celery.core.events import OperatorAsked, Resolution, Verb
 from saga_celery.core.states import SagaStatus
+from saga_celery.engine.redaction import HIDDEN
 from saga_celery.errors import InputRejected, Refused, StaleVersion
 
 SEND = "send"
 VERBS = ("retry", "skip", "resolve", "cancel", SEND, "suspend", "resume")
 """What can be done here; the other verbs of operators are for the command line."""
-FIELDS = ("reason", "step", "expected_version", "resolution", "result", "event")
+FIELDS = ("reason", "step", "expected_version", "resolution", "result", "event", "args", "kwargs")
 
 
 def act(app: SagaApp, saga_id: str, verb: str, body: Any, *, actor: str) -> dict[str, Any]:
@@ -27,7 +29,8 @@ def act(app: SagaApp, saga_id: str, verb: str, body: Any, *, actor: str) -> dict
         verb: one of `VERBS`.
         body: JSON: `reason`, needed for every verb but `send`, whose event speaks for itself; `step`, which of a list
             may name an item (`charge[2]`); `expected_version`, what `version` was when the person looked; `resolution`
-            (`done`, `never`) and `result` of a step; `event`, the answer to the wait `step`.
+            (`done`, `never`) and `result` of a step; `event`, the answer to the wait `step`; `args`, and of `kwargs`
+            those that are to change, for a `retry` with other arguments.
         actor: who asks, kept in the history.
 
     Returns:
@@ -68,6 +71,8 @@ def _asked(verb: str, body: Mapping[str, Any], actor: str) -> OperatorAsked:
         resolution=_resolution(verb, body),
         result=body.get("result"),
         version=_version(verb, body),
+        args=_args(verb, body),
+        kwargs=_kwargs(verb, body),
     )
 
 
@@ -85,6 +90,29 @@ def _text(verb: str, body: Mapping[str, Any], name: str) -> str:
     if not isinstance(text, str):
         raise InputRejected(f"{verb}: {name} is a text")
     return text
+
+
+def _args(verb: str, body: Mapping[str, Any]) -> tuple[Any, ...] | None:
+    args = body.get("args")
+    if args is not None and not isinstance(args, list):
+        raise InputRejected(f"{verb}: args is a list: all arguments by position")
+    return None if args is None else tuple(_all_seen(verb, args))
+
+
+def _kwargs(verb: str, body: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    kwargs = body.get("kwargs")
+    if kwargs is not None and not isinstance(kwargs, Mapping):
+        raise InputRejected(f"{verb}: kwargs is an object: the arguments that are to change, by their names")
+    return None if kwargs is None else _all_seen(verb, kwargs)
+
+
+def _all_seen(verb: str, arguments: Any) -> Any:
+    """What this page hides can not come back from it: it would take the place of the real value."""
+    if is_hidden(arguments):
+        raise InputRejected(
+            f"{verb}: {HIDDEN!r} stands for what is not shown here; leave that argument as it is, or use `saga retry`"
+        )
+    return arguments
 
 
 def _version(verb: str, body: Mapping[str, Any]) -> int | None:

@@ -1,4 +1,4 @@
-"""The page: three static files, which ask the JSON API beside them for everything."""
+"""The page: static files, which ask the JSON API beside them for everything."""
 
 from __future__ import annotations
 
@@ -9,10 +9,25 @@ from importlib.resources import files
 
 ASSETS: Mapping[str, str] = {
     "index.html": "text/html; charset=utf-8",
-    "console.js": "text/javascript; charset=utf-8",
     "console.css": "text/css; charset=utf-8",
+    **dict.fromkeys(
+        (
+            "actions.js",
+            "bulk.js",
+            "console.js",
+            "dialog.js",
+            "elements.js",
+            "graph.js",
+            "list.js",
+            "saga.js",
+            "server.js",
+            "steps.js",
+            "timeline.js",
+        ),
+        "text/javascript; charset=utf-8",
+    ),
 }
-"""Each with its content type. `index.html` names the others without a path."""
+"""Each with its content type. They name each other without a path."""
 
 HEADERS: Mapping[str, str] = {
     "Content-Security-Policy": (

@@ -9,79 +9,99 @@ from saga_celery.app import SagaApp
 from saga_celery.app.reading.pauses import record as pause_record
 from saga_celery.app.reading.plain import plain
 from saga_celery.app.reading.row_record import row_record
-from saga_celery.contrib.console.parameters import Wanted, wanted
-from saga_celery.contrib.console.trouble import troubles
+from saga_celery.contrib.console.criteria import Criteria, criteria
+from saga_celery.contrib.console.parameters import wanted
+from saga_celery.contrib.console.trouble import first_troubles, troubles
 from saga_celery.core.states import SagaStatus
-from saga_celery.errors import SagaNotFound
+from saga_celery.errors import InputRejected
 from saga_celery.store.views import SagaRow
 
 MOST_STUCK = 20
-"""Stuck sagas that stand above the list."""
+"""Stuck sagas that are told of with all that holds them up and what can be done: each has to be read as a whole."""
+MOST_NAMES = 200
+"""Names to choose from."""
 
 
 def sagas(app: SagaApp, parameters: Mapping[str, str]) -> dict[str, Any]:
-    """Sagas, the newest first; above the first page those that are stuck, each with why and what can be done.
+    """Sagas, the newest first; above the first page up to 20 that are stuck, each with why and what can be done.
 
     Args:
         app: where they are.
-        parameters: `name`, `state`, `tag` (name=value), `search` (an id or a key), `stuck`, `suspended` (1), `limit`,
-            and `after`, the `next` of the page before.
+        parameters: `name`, `state`, `tag` (name=value, of several name=value,name=value), `search` (an id or the
+            beginning of one, or a key), `stuck`, `suspended` (1), `since` and `until` (ISO 8601 with a zone, or a
+            length of time such as `2h`), `limit`, and `after`, the `next` of the page before.
 
     Returns:
-        `sagas`, `stuck`, `pauses`, and `next`: null on the last page.
+        `sagas`, each with its `tags`, and `why` it is stuck, or null; `stuck`, `pauses`; `search`: `exact` where a key
+        was looked for, which is found as a whole only; and `next`: null on the last page. Where a tag is very common, a
+        page may be short, or empty, and not be the last one: it went back to `looked_back_to`.
 
     Raises:
         InputRejected: a parameter is unknown, or has a value that can not be.
         SagaNotFound: the saga of `after` is gone.
     """
     app.check_schema()
-    asked = wanted(parameters)
-    rows = _found(app, asked, limit=asked.limit + 1)
-    page, more = rows[: asked.limit], len(rows) > asked.limit
+    asked, queries = wanted(parameters), app.store.queries
+    sought = criteria(app, asked)
+    last = None if asked.after is None else queries.row(asked.after)
+    page = queries.page(asked.limit, after=last, **sought)
     first = asked.after is None and asked.search is None and not asked.stuck
-    stuck = _found(app, asked, limit=MOST_STUCK, stuck=True) if first else page if asked.stuck else []
     found: dict[str, Any] = plain(
         {
-            "sagas": _records(app, page),
-            "stuck": _with_troubles(app, stuck),
+            "sagas": _listed(app, page.sagas),
+            "stuck": _with_troubles(
+                app, _stuck(app, sought) if first else page.sagas[:MOST_STUCK] if asked.stuck else []
+            ),
             "pauses": [pause_record(each) for each in app.store.pauses.all()],
-            "next": page[-1].id if more else None,
-            "now": app.store.queries.now(),
+            "search": None if asked.search is None else "exact",
+            "next": page.end and page.end.id,
+            "looked_back_to": page.end and page.end.created_at,
+            "now": queries.now(),
         }
     )
     return found
 
 
-def counts(app: SagaApp) -> dict[str, Any]:
-    """How many sagas there are, by name and state. It counts all of them, so a page asks for it now and then only."""
+def counts(app: SagaApp, parameters: Mapping[str, str]) -> dict[str, Any]:
+    """How many sagas there are by state, and what they are called.
+
+    Those that are open are counted one by one. Of those that have ended there may be millions: they are counted up to a
+    bound, and `more` says that there are more.
+
+    Args:
+        app: where they are.
+        parameters: `name`, of which alone to count.
+
+    Returns:
+        `counts`: of each state that some saga is in `state`, `count`, `more`; `names`: at most 200.
+
+    Raises:
+        InputRejected: another parameter is given.
+    """
     app.check_schema()
-    found = [
-        {"name": each.name, "state": each.status.value, "count": each.count} for each in app.store.queries.counts()
+    if unknown := [name for name in parameters if name != "name"]:
+        raise InputRejected(f"there is no parameter {unknown[0]!r} of counts; known is: name")
+    tallies = app.store.tallies
+    by_state = tallies.by_state(name=parameters.get("name") or None)
+    return {
+        "counts": [
+            {"state": status.value, "count": each.count, "more": each.more} for status, each in by_state.items()
+        ],
+        "names": tallies.names(MOST_NAMES),
+    }
+
+
+def _stuck(app: SagaApp, sought: Criteria) -> Sequence[SagaRow]:
+    stuck: Criteria = {**sought, "stuck": True}
+    return app.store.queries.page(MOST_STUCK, **stuck).sagas
+
+
+def _listed(app: SagaApp, rows: Sequence[SagaRow]) -> list[dict[str, Any]]:
+    tags, why = app.store.queries.tags([row.id for row in rows]), first_troubles(app, rows)
+    return [
+        {**record, "tags": tags.get(row.id, {}), "why": why.get(row.id)}
+        for row, record in zip(rows, _records(app, rows), strict=True)
     ]
-    return {"counts": found}
-
-
-def _found(app: SagaApp, asked: Wanted, *, limit: int, stuck: bool = False) -> list[SagaRow]:
-    queries = app.store.queries
-    if asked.search is not None and (row := _by_id(app, asked.search)) is not None:
-        return [row]
-    return queries.find(
-        name=asked.name,
-        status=asked.status,
-        key=asked.search,
-        tags=asked.tags,
-        stuck=stuck or asked.stuck,
-        suspended=asked.suspended,
-        limit=limit,
-        after=None if asked.after is None else queries.row(asked.after),
-    )
-
-
-def _by_id(app: SagaApp, saga_id: str) -> SagaRow | None:
-    try:
-        return app.store.queries.row(saga_id)
-    except SagaNotFound:
-        return None
 
 
 def _records(app: SagaApp, rows: Sequence[SagaRow]) -> list[dict[str, Any]]:

@@ -30,7 +30,11 @@ def plan_record(plan: Plan, state: SagaState) -> list[dict[str, Any]]:
         plan: the graph that the saga was started with.
         state: the saga, as it may be shown.
     """
-    return [_planned(step, state) for step in plan.steps]
+    pivot = next((place for place, step in enumerate(plan.steps) if step.pivot), len(plan.steps))
+    return [
+        {**_planned(step, state), "undo": _undo(step, behind_pivot=place > pivot)}
+        for place, step in enumerate(plan.steps)
+    ]
 
 
 def look(status: StepStatus | None) -> str:
@@ -56,6 +60,15 @@ def _planned(step: PlannedStep, state: SagaState) -> dict[str, Any]:
         "items": len(items),
         "items_done": sum(item.status in DONE for item in items),
     }
+
+
+def _undo(step: PlannedStep, *, behind_pivot: bool) -> str:
+    """Whether the step can be undone: `pivot`, `yes`, `forward` (behind the point of no return) or `no`."""
+    if step.pivot:
+        return "pivot"
+    if step.compensable:
+        return "yes"
+    return "forward" if behind_pivot else "no"
 
 
 def _items(step: PlannedStep, state: SagaState) -> Iterator[StepState]:

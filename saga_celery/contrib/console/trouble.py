@@ -35,8 +35,25 @@ def troubles(app: SagaApp, rows: Sequence[SagaRow]) -> dict[str, list[Trouble]]:
         moves = () if state is None else next_moves(app.store.plan(state.plan_hash), state, each.letter)
         found[each.saga_id].append(of_letter(display.shown(each.saga_id, each.letter), moves))
     now = queries.now()
-    for saga_id, known in found.items():
-        known += [] if known else list(of_waits(queries.awaited(saga_id), now))
+    for saga_id, waits in queries.awaited_in_vain([saga_id for saga_id, known in found.items() if not known]).items():
+        found[saga_id] += of_waits(waits, now)
+    return found
+
+
+def first_troubles(app: SagaApp, rows: Sequence[SagaRow]) -> dict[str, str]:
+    """The first thing that holds each saga up, in a line, by their ids; those that nothing does are left out.
+
+    Args:
+        app: where they are.
+        rows: a page of sagas.
+    """
+    ids, display, queries = [row.id for row in rows], app.display(), app.store.queries
+    found: dict[str, str] = {}
+    for each in queries.dead_letters(saga_ids=ids, limit=MOST_LETTERS) if ids else ():
+        found.setdefault(each.saga_id, of_letter(display.shown(each.saga_id, each.letter), ())["text"])
+    if waits := queries.awaited_in_vain([saga_id for saga_id in ids if saga_id not in found]):
+        now = queries.now()
+        found |= {saga_id: trouble["text"] for saga_id, some in waits.items() for trouble in [*of_waits(some, now)][:1]}
     return found
 
 

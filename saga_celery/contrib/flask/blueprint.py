@@ -89,8 +89,10 @@ def _app() -> SagaApp:
 
 def _add_page(blueprint: Blueprint) -> None:
     @blueprint.get("/", defaults={"file": "index.html"})
-    @blueprint.get("/<any('console.js', 'console.css'):file>")
+    @blueprint.get("/<file>")
     def page(file: str) -> Response:
+        if file not in console.ASSETS:
+            abort(404)
         found = console.asset(file)
         return Response(found.body, content_type=found.content_type)
 
@@ -106,6 +108,7 @@ def _add_queries(blueprint: Blueprint, writable: Writable) -> None:
             "actor": g.saga_console_actor,
             "writable": _may_write(writable),
             "csrf_token": token() if callable(token) else None,
+            "task_url": console.task_url(_app()),
         }
 
     @blueprint.get("/api/sagas")
@@ -114,7 +117,11 @@ def _add_queries(blueprint: Blueprint, writable: Writable) -> None:
 
     @blueprint.get("/api/counts")
     def counts() -> dict[str, Any]:
-        return console.counts(_app())
+        return console.counts(_app(), request.args)
+
+    @blueprint.get("/api/matching")
+    def matching() -> dict[str, Any]:
+        return console.matching(_app(), request.args)
 
     @blueprint.get("/api/sagas/<saga_id>")
     def saga(saga_id: str) -> dict[str, Any]:
@@ -126,12 +133,19 @@ def _add_queries(blueprint: Blueprint, writable: Writable) -> None:
 
 
 def _add_actions(blueprint: Blueprint, writable: Writable) -> None:
-    @blueprint.post("/api/sagas/<saga_id>/<verb>")
-    def act(saga_id: str, verb: str) -> AnyResponse:
+    def guarded(act: Callable[[Any], dict[str, Any]]) -> AnyResponse:
+        """Act on the body of the request, unless who asks may not, or another site does."""
         foreign = why_foreign(request)
         if foreign is not None:
             return _refuse(403, "csrf", foreign)
         if not _may_write(writable):
             return _refuse(403, "read_only", "sagas can only be looked at here; see `writable=` of the blueprint")
-        body = request.get_json(silent=True)
-        return jsonify(console.act(_app(), saga_id, verb, body, actor=g.saga_console_actor))
+        return jsonify(act(request.get_json(silent=True)))
+
+    @blueprint.post("/api/sagas/<saga_id>/<verb>")
+    def act(saga_id: str, verb: str) -> AnyResponse:
+        return guarded(lambda body: console.act(_app(), saga_id, verb, body, actor=g.saga_console_actor))
+
+    @blueprint.post("/api/bulk/<verb>")
+    def act_on_many(verb: str) -> AnyResponse:
+        return guarded(lambda body: console.act_on_many(_app(), verb, body, actor=g.saga_console_actor))

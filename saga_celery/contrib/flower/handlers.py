@@ -43,6 +43,8 @@ def routes() -> list[URLSpec]:
         URLSpec(r"/sagas/api/session", Session),
         URLSpec(r"/sagas/api/sagas", Sagas),
         URLSpec(r"/sagas/api/counts", Counts),
+        URLSpec(r"/sagas/api/matching", Matching),
+        URLSpec(r"/sagas/api/bulk/([^/]+)", BulkAction),
         URLSpec(r"/sagas/api/sagas/([^/]+)", OneSaga),
         URLSpec(r"/sagas/api/sagas/([^/]+)/graph\.svg", Graph),
         URLSpec(r"/sagas/api/sagas/([^/]+)/([^/]+)", Action),
@@ -74,7 +76,7 @@ class Guarded(BaseHandler):
             raise Refusal(STRANGER)
 
     def check_xsrf_cookie(self) -> None:
-        """Tornado asks before it is known who asks; `Action` does after that."""
+        """Tornado asks before it is known who asks; `Acting` does after that."""
 
     @property
     def actor(self) -> str:
@@ -152,6 +154,11 @@ class File(Guarded):
 class Api(Guarded):
     """A handler that answers in JSON, also with what is wrong."""
 
+    @property
+    def query(self) -> dict[str, str]:
+        """What is asked for in the address."""
+        return {name: self.get_query_argument(name) for name in self.request.query_arguments}
+
     async def answer(self, ask: Callable[[], dict[str, Any] | str], content_type: str = "") -> None:
         """Ask the database, in a thread: Flower has one loop for everything.
 
@@ -194,6 +201,7 @@ class Session(Api):
                 "actor": self.actor or "anonymous",
                 "writable": self.why_read_only is None,
                 "csrf_token": self.xsrf_token.decode(),
+                "task_url": "../task/{id}",  # Flower's own, seen from the page
             }
         )
 
@@ -203,7 +211,7 @@ class Sagas(Api):
 
     async def get(self) -> None:
         """Those that the query asks for."""
-        sagas, query = self.sagas, {name: self.get_query_argument(name) for name in self.request.query_arguments}
+        sagas, query = self.sagas, self.query
         await self.answer(lambda: console.sagas(sagas, query))
 
 
@@ -211,9 +219,18 @@ class Counts(Api):
     """How many there are."""
 
     async def get(self) -> None:
-        """By name and state."""
-        sagas = self.sagas
-        await self.answer(lambda: console.counts(sagas))
+        """By state, and what they are called."""
+        sagas, query = self.sagas, self.query
+        await self.answer(lambda: console.counts(sagas, query))
+
+
+class Matching(Api):
+    """How many fit a filter."""
+
+    async def get(self) -> None:
+        """Those that the query asks for."""
+        sagas, query = self.sagas, self.query
+        await self.answer(lambda: console.matching(sagas, query))
 
 
 class OneSaga(Api):
@@ -234,17 +251,39 @@ class Graph(Api):
         await self.answer(lambda: console.graph(sagas, saga_id), console.GRAPH_TYPE)
 
 
-class Action(Api):
-    """What can be done to a saga; by POST alone."""
+class Acting(Api):
+    """What can be done; by POST alone."""
 
-    async def post(self, saga_id: str, verb: str) -> None:
-        """Do it in the name of whoever is logged in."""
+    def admitted(self) -> tuple[SagaApp, Any, str]:
+        """The sagas, what is sent, and who asks: whoever is logged in.
+
+        Raises:
+            Refusal: whoever asks may not act.
+            HTTPError: the token against foreign pages is missing, or is not the one of the cookie.
+        """
         refused = self.why_read_only
         if refused is not None:
             raise Refusal(refused)
         RequestHandler.check_xsrf_cookie(self)  # Tornado's own, as Flower's leaves it out under basic auth
-        sagas, body, actor = self.sagas, _json(self.request.body), self.actor
+        return self.sagas, _json(self.request.body), self.actor
+
+
+class Action(Acting):
+    """What can be done to a saga."""
+
+    async def post(self, saga_id: str, verb: str) -> None:
+        """Do it."""
+        sagas, body, actor = self.admitted()
         await self.answer(lambda: console.act(sagas, saga_id, verb, body, actor=actor))
+
+
+class BulkAction(Acting):
+    """What can be done to many sagas at once."""
+
+    async def post(self, verb: str) -> None:
+        """Do it at one after the other."""
+        sagas, body, actor = self.admitted()
+        await self.answer(lambda: console.act_on_many(sagas, verb, body, actor=actor))
 
 
 def _json(text: bytes) -> Any:

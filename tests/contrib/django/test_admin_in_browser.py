@@ -157,3 +157,39 @@ def test_actions_are_refused_without_permission_token_or_reason(office: Office, 
     expect(page.get_by_role("heading", name="Timeline")).to_be_visible()
     expect(page.locator("summary")).to_have_count(0)
     assert [entry["actor"] for entry in office.record(handle)["history"] if entry["actor"]] == []
+
+
+@pytest.mark.parametrize("kept_url", ["sqlite"], indirect=True)
+def test_the_console_within_the_admin(office: Office, address: str, page: Page) -> None:
+    """Its page keeps to its policy, looks like the admin's in both themes, and leads there and back."""
+    said: list[str] = []
+    page.on("console", lambda message: said.append(f"{message.text} {message.location['url']}"))
+    office.person("olga", "view_saga", "operate_saga")
+    doubt = office.in_doubt(key="order-9")
+    log_in(page, address, "olga")
+    page.get_by_role("link", name="Console").click()
+    expect(page.get_by_role("heading", name="Stuck")).to_be_visible()
+    failed = page.locator("#sagas ul.stuck .badge.wrong").first
+    expect(failed).to_have_css("color", "rgb(179, 38, 30)")
+    assert page.locator("#header").bounding_box() == {"x": 0, "y": 0, "width": 1200, "height": 48}  # as it ever was
+    page.locator(".theme-toggle").click()
+    expect(failed).to_have_css("color", "rgb(255, 155, 147)")
+
+    page.locator("#sagas").get_by_role("link", name="order-9").first.click()
+    expect(page.get_by_role("heading", name="order-9")).to_be_visible()
+    page.get_by_role("button", name="Resolve pack …").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label("what became of it").select_option("never")
+    dialog.get_by_label("Reason").fill("it lies on the shelf")
+    dialog.get_by_role("button", name="Resolve pack").click()
+    expect(page.locator("#sagas")).to_contain_text("olga asked for resolve of pack as never: it lies on the shelf")
+    assert doubt.state != "FAILED"
+
+    page.get_by_role("link", name="This saga in the admin").click()
+    expect(page.locator("#history")).to_contain_text("it lies on the shelf")
+    page.get_by_role("link", name="Open in the console").click()
+    expect(page.get_by_role("heading", name="order-9")).to_be_visible()
+    expect(page.get_by_role("link", name="This saga in the admin")).to_be_visible()
+    page.get_by_role("button", name="Log out").click()
+    expect(page.get_by_text("Log in again")).to_be_visible()
+    assert [words for words in said if "favicon" not in words] == []

@@ -51,6 +51,11 @@ def cancel(browser, saga_id, *, headers=OURS, json=None):
     return browser.post(f"/sagas/api/sagas/{saga_id}/cancel", json=body, headers=headers)
 
 
+def cancel_all(browser, *, headers=OURS, expected_count=1):
+    body = {"filter": {"state": "PENDING"}, "expected_count": expected_count, "reason": "unwanted"}
+    return browser.post("/sagas/api/bulk/cancel", json=body, headers=headers)
+
+
 def untouched(shop, saga_id):
     return shop.sagas.store.queries.row(saga_id).version == 0
 
@@ -86,7 +91,9 @@ class TestLooking:
         browser, saga_id = mounted(), shop.in_doubt(key="k")
         assert browser.get("/sagas/api/sagas?state=FAILED").json["sagas"][0]["id"] == saga_id
         assert browser.get(f"/sagas/api/sagas/{saga_id}").json["key"] == "k"
-        assert browser.get("/sagas/api/counts").json["counts"][0]["count"] == 1
+        assert browser.get("/sagas/api/counts?name=shop.order").json["counts"][0]["count"] == 1
+        assert browser.get("/sagas/api/counts?name=shop.parcel").json["counts"] == []
+        assert browser.get("/sagas/api/matching?state=FAILED").json == {"count": 1, "more": False}
 
     def test_the_graph_is_a_picture(self, shop, mounted):
         browser, saga_id = mounted(), shop.in_doubt()
@@ -102,7 +109,17 @@ class TestLooking:
             assert {name: headers[name] for name in console.HEADERS} == dict(console.HEADERS)
 
     @pytest.mark.parametrize(
-        "path", ["", "console.js", "api/session", "api/sagas", "api/counts", "api/sagas/x", "api/sagas/x/graph.svg"]
+        "path",
+        [
+            "",
+            "console.js",
+            "api/session",
+            "api/sagas",
+            "api/counts",
+            "api/matching",
+            "api/sagas/x",
+            "api/sagas/x/graph.svg",
+        ],
     )
     def test_who_is_not_authorized_sees_nothing(self, mounted, path):
         browser = mounted()
@@ -202,6 +219,38 @@ class TestActing:
         assert (sent.status_code, sent.json["error"]) == (HTTPStatus.BAD_REQUEST, "input_rejected")
 
 
+class TestActingOnMany:
+    def test_it_is_carried_out_in_the_name_of_who_asked(self, shop, mounted):
+        browser, saga_id = mounted(), shop.start()
+        done = cancel_all(browser)
+        assert (done.status_code, done.json) == (HTTPStatus.OK, {"verb": "cancel", "done": 1, "refused": []})
+        assert "ann asked for cancel: unwanted" in browser.get(f"/sagas/api/sagas/{saga_id}").get_data(as_text=True)
+
+    def test_only_post_acts(self, mounted):
+        assert mounted().get("/sagas/api/bulk/cancel").status_code == HTTPStatus.METHOD_NOT_ALLOWED
+
+    def test_when_others_fit_by_now_nothing_happens(self, shop, mounted):
+        browser, saga_id = mounted(), shop.start()
+        refused = cancel_all(browser, expected_count=2)
+        assert (refused.status_code, refused.json["error"]) == (HTTPStatus.CONFLICT, "stale_version")
+        assert "look again: 1 now, not 2" in refused.json["message"]
+        assert untouched(shop, saga_id)
+
+    @pytest.mark.parametrize("headers", [{}, {**OURS, "Sec-Fetch-Site": "cross-site"}, {**OURS, "Origin": "null"}])
+    def test_what_another_site_makes_a_browser_send_is_refused(self, shop, mounted, headers):
+        browser, saga_id = mounted(), shop.start()
+        refused = cancel_all(browser, headers=headers)
+        assert (refused.status_code, refused.json["error"]) == (HTTPStatus.FORBIDDEN, "csrf")
+        assert untouched(shop, saga_id)
+
+    def test_it_is_read_only_unless_said_otherwise(self, shop, mounted):
+        browser, saga_id = mounted(writable=False), shop.start()
+        assert cancel_all(browser).json["error"] == "read_only"
+        del browser.environ_base["HTTP_X_USER"]
+        assert cancel_all(browser).status_code == HTTPStatus.FORBIDDEN
+        assert untouched(shop, saga_id)
+
+
 class TestBesideFlaskWtf:
     @pytest.fixture(params=["before", "after"])
     def protected(self, request, flask_app, mounted):
@@ -224,4 +273,9 @@ class TestBesideFlaskWtf:
         assert untouched(shop, saga_id)
 
     def test_an_app_without_it_has_no_token(self, mounted):
-        assert mounted().get("/sagas/api/session").json == {"actor": "ann", "writable": True, "csrf_token": None}
+        assert mounted().get("/sagas/api/session").json == {
+            "actor": "ann",
+            "writable": True,
+            "csrf_token": None,
+            "task_url": None,
+        }

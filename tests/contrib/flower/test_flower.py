@@ -15,10 +15,11 @@ from tests.contrib.flower.conftest import Answer, Flower
 
 ANN = {"Authorization": "Basic " + base64.b64encode(b"ann:s3cret").decode()}
 WRONG = {"Authorization": "Basic " + base64.b64encode(b"ann:guess").decode()}
-FILES = ("console.js", "console.css", "flower.css")
-QUERIES = ("api/session", "api/sagas", "api/counts", "api/sagas/{id}", "api/sagas/{id}/graph.svg")
+FILES = (*(name for name in console.ASSETS if name != "index.html"), "flower.css")
+QUERIES = ("api/session", "api/sagas", "api/counts", "api/matching", "api/sagas/{id}", "api/sagas/{id}/graph.svg")
 ROUTES = ("", *FILES, *QUERIES)
 ACTION = "api/sagas/{id}/cancel"
+BULK = "api/bulk/suspend"
 UNWANTED = {"reason": "unwanted"}
 COOKIE_SECRET = "of the tests"
 OAUTH = (
@@ -64,7 +65,7 @@ def test_without_a_login_everybody_looks_and_nobody_acts(shop, flower):
     page = open_to_all.ask("/monitor/sagas/")
     assert page.status == HTTPStatus.OK
     assert page.text.count('aria-current="page"') == 1
-    assert page.text.count('id="main"') == page.text.count("<main") == 1
+    assert page.text.count('id="saga-main"') == page.text.count("<main") == 1
     assert page.headers["Content-Security-Policy"].startswith("default-src 'none'; script-src 'self'")
     assert open_to_all.ask("/sagas/").status == HTTPStatus.NOT_FOUND
 
@@ -87,8 +88,9 @@ def test_without_a_login_everybody_looks_and_nobody_acts(shop, flower):
     assert (session["actor"], session["writable"]) == ("anonymous", False)
     act = f"/monitor/sagas/{ACTION}".format(id=saga_id)
     token = with_token(open_to_all, {}, "/monitor")
-    for headers in ({}, ANN, token, {**ANN, **token}):
-        assert refused(open_to_all.ask(act, method="POST", body=UNWANTED, **headers), by="Flower has no login")
+    for path in (act, f"/monitor/sagas/{BULK}"):
+        for headers in ({}, ANN, token, {**ANN, **token}):
+            assert refused(open_to_all.ask(path, method="POST", body=UNWANTED, **headers), by="Flower has no login")
     assert untouched(shop, saga_id)
 
 
@@ -100,14 +102,14 @@ def policy_of(page: Answer) -> dict[str, str]:
 def test_under_basic_auth_no_route_is_open(shop, flower):
     saga_id = shop.start(key="order-1")
     closed = flower("--basic_auth=ann:s3cret,bob:other", settings={"saga_console_writable": True})
-    for route in (*ROUTES, ACTION):
+    for route in (*ROUTES, ACTION, BULK):
         path = "/sagas/" + route.format(id=saga_id)
         for method in ("GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"):
             for headers in ({}, WRONG, {"Authorization": "Bearer x"}, user("ann@example.com")):
                 answer = closed.ask(path, method=method, body={}, **headers)
                 assert answer.status == HTTPStatus.UNAUTHORIZED, (method, path)
                 assert answer.headers["WWW-Authenticate"].startswith("Basic")
-        if route != ACTION:
+        if route not in (ACTION, BULK):
             assert closed.ask(path, **ANN).status == HTTPStatus.OK
 
 
@@ -118,10 +120,11 @@ def test_acting_under_basic_auth(shop, flower):
     session = started.ask("/sagas/api/session", **ANN).json
     assert (session["actor"], session["writable"]) == ("ann", True)
 
-    def act(headers: dict[str, str], body=UNWANTED) -> Answer:
+    def act(headers: dict[str, str], body=UNWANTED, path: str = path) -> Answer:
         return started.ask(path, method="POST", body=body, **headers)
 
     seen = with_token(started, ANN)
+    many = {**UNWANTED, "filter": {"name": "shop.order"}, "expected_count": 1}
     for query in ("", "?_method=POST"):
         assert started.ask(path + query, **seen).status == HTTPStatus.METHOD_NOT_ALLOWED
     assert refused(act(without(seen, "X-CSRFToken")), by="'_xsrf' argument missing")
@@ -130,8 +133,13 @@ def test_acting_under_basic_auth(shop, flower):
     assert act(without(seen, "Authorization")).status == HTTPStatus.UNAUTHORIZED
     assert act(seen, body={}).json["error"] == "refused"  # no reason
     assert act(seen, body="cancel").status == HTTPStatus.BAD_REQUEST
+    for lacking, by in (("X-CSRFToken", "'_xsrf' argument missing"), ("Cookie", "XSRF cookie does not match")):
+        assert refused(act(without(seen, lacking), many, f"/sagas/{BULK}"), by=by)
+    assert act(seen, {**many, "expected_count": 2}, f"/sagas/{BULK}").status == HTTPStatus.CONFLICT
     assert untouched(shop, saga_id)
 
+    assert started.ask("/sagas/api/matching?name=shop.order", **ANN).json == {"count": 1, "more": False}
+    assert act(seen, many, f"/sagas/{BULK}").json == {"verb": "suspend", "done": 1, "refused": []}
     done = act(seen)
     assert (done.status, done.json["id"]) == (HTTPStatus.OK, saga_id)
     history = started.ask(f"/sagas/api/sagas/{saga_id}", **ANN).json["history"]
@@ -201,4 +209,4 @@ def test_a_slow_database_does_not_hold_up_flower(flower, tmp_path):
         with (tmp_path / "gate").open("w"):  # opens when the other end is read
             assert started.ask("/healthcheck").text == "OK"
             assert not asked.done()
-        assert asked.result().json == {"counts": []}
+        assert asked.result().json == {"counts": [], "names": []}

@@ -19,6 +19,7 @@ from saga_celery.contrib.django.admin import search
 from saga_celery.contrib.django.admin.bulk import ACTIONS, ReasonForm
 from saga_celery.contrib.django.admin.change_list import FirstPages, SagaChangeList
 from saga_celery.contrib.django.admin.columns import COLUMNS
+from saga_celery.contrib.django.admin.console import SagaConsole
 from saga_celery.contrib.django.admin.filters import AttentionFilter, NameFilter, StartedFilter, StateFilter
 from saga_celery.contrib.django.admin.forms import Form, form_from, shown_again
 from saga_celery.contrib.django.admin.page import actions, page_of, shown
@@ -107,8 +108,8 @@ class SagaAdmin(admin.ModelAdmin):
     # ---------------------------------------------------------------------------------------------------------- page
 
     def get_urls(self) -> list[Any]:
-        """Those of every admin; what is done to a saga is a transaction of its own, not one of the request."""
-        urls: list[Any] = super().get_urls()
+        """Those of every admin, and the console's; what is done is a transaction of its own, not one of the request."""
+        urls: list[Any] = [*SagaConsole(self).urls, *super().get_urls()]
         for url in urls:
             for alias in connections:
                 transaction.non_atomic_requests(using=alias)(url.callback)
