@@ -17,6 +17,19 @@ from saga_celery.store.version import VERSION_TABLE, check, head, known, pending
 from tests.store.examples import alembic, letter, moved, new, started
 
 
+@pytest.fixture
+def database_url(empty_url):
+    return empty_url
+
+
+@pytest.fixture
+def store(another):
+    """A store whose tables have been made for this test."""
+    made = another()
+    migrate(made.connections)
+    return made
+
+
 def set_version(store, version):
     with store.connections.transaction() as connection:
         connection.exec_driver_sql(f"UPDATE {VERSION_TABLE} SET version_num = '{version}'")
