@@ -24,6 +24,7 @@ from tests.servers import (
     browser_coverage,
     database_coverage,
     filesystem_broker,
+    promtool_coverage,
     stop_warm_python,
 )
 from tests.together import Scheduling
@@ -40,6 +41,7 @@ BROKERS = {found.name: found for found in broker_coverage()}
 
 
 CHROMIUM = browser_coverage()
+PROMTOOL = promtool_coverage()
 
 
 def _available(found: dict[str, Coverage]) -> list[str]:
@@ -54,7 +56,8 @@ def _skip_unless_available(coverage: Coverage) -> None:
 def pytest_report_header() -> list[str]:
     """Say which databases and brokers this run covers, and why it does without the others."""
     lines = []
-    for title, found in (("databases", DATABASES), ("brokers", BROKERS), ("browsers", {"chromium": CHROMIUM})):
+    one_each = (("browsers", {"chromium": CHROMIUM}), ("checkers", {"promtool": PROMTOOL}))
+    for title, found in (("databases", DATABASES), ("brokers", BROKERS), *one_each):
         covered = [f"{c.name} ({c.source})" for c in found.values() if c.available]
         missing = [f"{c.name} ({c.source})" for c in found.values() if not c.available]
         lines.append(f"{title}: {', '.join(covered)}" + (f"; without {', '.join(missing)}" if missing else ""))
@@ -307,3 +310,13 @@ def page() -> Iterator[Page]:
         yield page
         browser.close()
     assert thrown == []
+
+
+# ── checkers ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.fixture
+def promtool() -> str:
+    """The path of Prometheus' own checker."""
+    _skip_unless_available(PROMTOOL)
+    return PROMTOOL.source

@@ -416,6 +416,12 @@ def browser_coverage() -> Coverage:
     return Coverage(name="chromium", source="no chromium or google-chrome on the PATH", available=False)
 
 
+def promtool_coverage() -> Coverage:
+    """Prometheus' own checker of rules and metrics on the PATH; its path is the source."""
+    path = shutil.which("promtool")
+    return Coverage(name="promtool", source=path or "no promtool on the PATH", available=path is not None)
+
+
 def _from_environment(name: str, variable: str, package: str = "") -> Coverage:
     if os.environ.get(variable):
         return Coverage(name=name, source=variable)

@@ -3,27 +3,24 @@
 from __future__ import annotations
 
 import os
-import signal
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from typing import Any
+from collections.abc import Callable
+from contextlib import suppress
 
 import click
 
 from saga_celery.app import SagaApp
+from saga_celery.app.ending import ended_by_signals
 from saga_celery.cli import target
 from saga_celery.cli.exits import Exit
 from saga_celery.engine.sweeper import Sweeper, Swept
 from saga_celery.errors import StoreError
+from saga_celery.store.heartbeats import SWEEPER
 
 LONGEST_REST = 30.0
 """Upper bound in seconds of the rest between two calls on a database that does not answer."""
-
-SWEEPER = "saga-sweep"
-"""What the heartbeat of such a process is called, before its machine and number."""
 
 Tell = Callable[[str], None]
 
@@ -139,19 +136,3 @@ class Rounds:
         if self._last_beat is not None:
             with suppress(StoreError):
                 self._sagas.farewell(self._name)
-
-
-@contextmanager
-def ended_by_signals(stop: Callable[[], None]) -> Iterator[None]:
-    """Let SIGTERM and SIGINT end what runs inside in good order."""
-    ends = (signal.SIGTERM, signal.SIGINT)
-
-    def ended(number: int, frame: Any) -> None:
-        stop()
-
-    before = {each: signal.signal(each, ended) for each in ends}
-    try:
-        yield
-    finally:
-        for each, handler in before.items():
-            signal.signal(each, handler)

@@ -8,6 +8,7 @@ from importlib.metadata import entry_points
 import click
 from celery import Celery
 
+from saga_celery.app import SagaApp
 from saga_celery.errors import NotConfigured
 
 
@@ -34,3 +35,20 @@ def group() -> click.Group:
     raise NotConfigured(
         "saga_celery is on the path but not installed, so its commands can not be found: pip install it"
     )
+
+
+def sagas_of(ctx: click.Context) -> SagaApp:
+    """The sagas that a command of a surface works on, whoever mounted the group. All modules of the app are imported.
+
+    Args:
+        ctx: of the command; its object carries the Celery app.
+
+    Raises:
+        NotConfigured: the Celery app has no sagas, or a module of its can not be imported.
+    """
+    celery: Celery = ctx.obj.app
+    try:
+        celery.loader.import_default_modules()
+    except ImportError as error:
+        raise NotConfigured(f"the app's modules can not be imported: {error}") from error
+    return SagaApp.of(celery)

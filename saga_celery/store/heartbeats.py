@@ -21,7 +21,15 @@ FRESH = 20.0
 REMEMBERED = 86_400.0
 """Seconds for which a silent worker is known to be dead; longer than that no lease lasts."""
 
+SWEEPER = "saga-sweep"
+"""What the heartbeat of a process that does nothing but sweep is called, before its machine and number."""
+
 t = saga_worker.c
+
+
+def sweeps_alone(worker: str) -> bool:
+    """Tell the heartbeat of a process that does nothing but sweep."""
+    return worker.startswith(f"{SWEEPER}@")
 
 
 class Heartbeats:

@@ -24,6 +24,7 @@ from saga_celery.store.executors import ConnectionExecutor, Executor
 from saga_celery.store.gates import Gates
 from saga_celery.store.heartbeats import Heartbeats
 from saga_celery.store.inbox import InboxRows, deliver
+from saga_celery.store.metering import Metering
 from saga_celery.store.open_sagas import OpenSagas
 from saga_celery.store.pauses import Pauses
 from saga_celery.store.payload_rows import PayloadRows
@@ -69,6 +70,7 @@ class SQLStore:
         self.gates = Gates(self.connections, self._clock)
         self.queues = Queues(self.connections, self._clock)
         self.payloads = PayloadRows(self.connections)
+        self.metering = Metering(self.connections, self._clock)
         self.tallies = Tallies(self.connections)
         self.queries = Queries(self.connections, self._clock, self._transitions.load)
 

@@ -2,7 +2,7 @@
 
 A Python block that begins with a file name is written to that file, or added to it "(at the end)", and run; one in a
 folder is part of a package, and not run by itself. Shell blocks are run by bash. Three things are changed: where the
-broker is, Flower's port, and how long a reader waits for a saga, as a busy machine is slow.
+broker is, the ports of web pages, and how long a reader waits for a saga, as a busy machine is slow.
 """
 
 import os
@@ -38,6 +38,8 @@ ELSEWHERE = {
     'pip install "saga-celery[cli]" fastapi "sqlalchemy[asyncio]" aiosqlite\n': "the same",
     'pip install "saga-celery[django,cli]"\n': "the same",
     'pip install "saga-celery[flower]"\n': "the same",
+    'pip install "saga-celery[ui]"\n': "the same",
+    'pip install "saga-celery[metrics]"\n': "the same",
 }
 """Blocks that other tests run."""
 
@@ -95,6 +97,12 @@ def warm_commands(folder: Path) -> Path:
     return folder
 
 
+def _free_port() -> str:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return str(free.getsockname()[1])
+
+
 class Reader:
     """Somebody who types what the page says into an empty folder."""
 
@@ -102,9 +110,7 @@ class Reader:
         self.folder = folder
         self._broker = broker
         self._commands = commands
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self._port = free.getsockname()[1]
+        self._ports = {page: _free_port() for page in ("5555", "8642", "9809")}
         install_entry_points(folder)
 
     def follow(self, page: Path) -> list[str]:
@@ -113,7 +119,8 @@ class Reader:
 
     def run(self, block: Block) -> str:
         text = block.text.replace("redis://localhost:6379/0", self._broker)
-        text = text.replace("5555", str(self._port))
+        for said, free in self._ports.items():
+            text = text.replace(said, free)
         text = WAITS.sub(r"\1(timeout=240)", text)
         if block.language == "sh":
             return self._shell(text)
@@ -172,6 +179,7 @@ PAGES = (
     "chains",
     "child-sagas",
     "choices",
+    "console",
     "data",
     "fastapi",
     "flask",
@@ -179,6 +187,7 @@ PAGES = (
     "django",
     "hooks",
     "limits",
+    "metrics",
     "operators",
     "outages",
     "parallel",
@@ -195,6 +204,7 @@ SAID = {
     "choices": [
         "by post, no card\nby courier, card: hello\nreleased: vase\nCOMPENSATED ['reserve', 'reserve (compensation)']"
     ],
+    "console": ["401 421 403\nsuspended by ann\n"],
     "data": ["10000 lines\n0 lines"],
     "fastapi": ["200 409\nparcel with tea\nparcel with yacht\n"],
     "flask": [
@@ -206,6 +216,7 @@ SAID = {
     "flower": ["401 403 405\nsagas suspended: ['order-1']\n"],
     "hooks": ["order-1: saga_completed\norder-2: saga_compensated"],
     "limits": ["the whole report"],
+    "metrics": ['saga_open{saga="shop.order",state="pending"} 2.0', "saga_up 1.0", "401 200\n"],
     "operators": ["request ['post', 'wrap']\n\nposted: tea in red paper"],
     "parallel": ["1 cream\n1 jam\n1 scones\n1 tea\n"],
     "pivot": ["COMPENSATED declined\nFAILED print_it exhausted ['hold', 'charge', 'print_it', 'print_it', 'print_it']"],

@@ -11,10 +11,9 @@ from saga_celery.app.reading.durations import spoken
 from saga_celery.app.reading.excerpt import excerpt
 from saga_celery.app.reading.pauses import sentence
 from saga_celery.cli.doctor.finding import Finding, fix, note, ok
-from saga_celery.cli.sweeping import SWEEPER
 from saga_celery.core.states import Direction
 from saga_celery.errors import NotConfigured, StoreError
-from saga_celery.store.heartbeats import FRESH
+from saga_celery.store.heartbeats import FRESH, sweeps_alone
 from saga_celery.store.queries import STUCK_AFTER
 from saga_celery.store.version import check, head
 
@@ -59,7 +58,7 @@ def schema(sagas: SagaApp, program: str) -> Finding:
 
 def sweeping(sagas: SagaApp, program: str) -> Finding:
     """Whether somebody comes back to what got lost."""
-    beats = [beat for beat in sagas.store.queries.heartbeats() if sagas.settings.sweeper or _sweeps_alone(beat.worker)]
+    beats = [beat for beat in sagas.store.queries.heartbeats() if sagas.settings.sweeper or sweeps_alone(beat.worker)]
     fresh = [beat for beat in beats if beat.age < FRESH]
     if fresh:
         workers = ", ".join(f"{excerpt(beat.worker)} ({spoken(beat.age)} ago)" for beat in fresh)
@@ -68,10 +67,6 @@ def sweeping(sagas: SagaApp, program: str) -> Finding:
     text = "no sweeper ever had a heartbeat" if latest is None else f"the latest heartbeat is {spoken(latest)} old"
     worker = "start a worker that has saga_database_url, or " if sagas.settings.sweeper else "start "
     return fix("sweeper", text, f"{worker}`{program} sweep`")
-
-
-def _sweeps_alone(worker: str) -> bool:
-    return worker.startswith(f"{SWEEPER}@")
 
 
 def overdue(sagas: SagaApp, program: str) -> Finding:

@@ -75,6 +75,34 @@ class SagaCelery:
         """
         return console_blueprint(authorize=authorize, public=public, writable=writable, name=name)
 
+    def metrics(
+        self,
+        *,
+        token: str | None = None,
+        authorize: Authorize | None = None,
+        public: bool = False,
+        name: str = "saga_metrics",
+    ) -> Blueprint:
+        """The sagas' metrics for Prometheus, at `/metrics`: `app.register_blueprint(sagas.metrics(token="…"))`.
+
+        Of `token`, `authorize` and `public`, exactly one says who may read.
+
+        Args:
+            token: who sends it as `Authorization: Bearer …`, which Prometheus does with `authorization: credentials`.
+            authorize: called before each request: the name of who asks; None for nobody who may; or the response to
+                give instead.
+            public: everybody may who can reach the page.
+            name: of the blueprint.
+
+        Raises:
+            NotConfigured: it is not said who may read, or the extra `metrics` is not installed.
+        """
+        try:
+            from saga_celery.contrib.metrics.flask import metrics_blueprint
+        except ImportError as error:
+            raise NotConfigured(f'{error}; metrics come with: pip install "saga-celery[metrics]"') from error
+        return metrics_blueprint(token=token, authorize=authorize, public=public, name=name)
+
 
 def _celery_of(app: Flask) -> Celery:
     celery = app.extensions.get("celery")

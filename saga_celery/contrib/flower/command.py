@@ -3,7 +3,7 @@
 Flower has no plugins, but Celery has: it loads every entry point of the group `celery.commands`, ours as well as
 Flower's own. Ours hands Celery the very command object that Flower's hands it, under the same name, so that nothing is
 listed twice and it does not matter which of the two comes first. All that is changed on it is its callback, which adds
-the tab and then goes on as before.
+the tab and the metrics, and then goes on as before.
 
 The other ways were worse. A command of our own (`saga-flower`) or a line in `flowerconfig.py` has to be known and
 written. `SagaApp(app)` could install the tab, but it is made in each worker and web process, and must not know Flower.
@@ -37,7 +37,9 @@ def _with_tab(flower: click.Command) -> None:
     assert start is not None  # noqa: S101 - seen by the caller; for the type checker
 
     def callback(*arguments: Any, **options: Any) -> Any:
-        add_tab(click.get_current_context().obj.app)
+        celery = click.get_current_context().obj.app
+        add_tab(celery)
+        add_metrics(celery)
         return start(*arguments, **options)
 
     flower.callback = callback
@@ -60,6 +62,22 @@ def add_tab(celery: Any) -> None:
             logger.info("no Sagas tab: %s", reason)
     except Exception as error:
         logger.warning("Flower starts without the Sagas tab: %s: %s", type(error).__name__, error)
+
+
+def add_metrics(celery: Any) -> None:
+    """Add the metrics of the sagas to Flower's `/metrics`. Whatever stands in the way, Flower starts.
+
+    Args:
+        celery: the app that Flower is to watch; its modules are imported.
+    """
+    try:
+        from saga_celery.contrib.flower.hook import why_not
+        from saga_celery.contrib.flower.metrics import add_to
+
+        if why_not(celery) is None:  # else the log has it already, from the tab
+            add_to(celery)
+    except Exception as error:
+        logger.warning("Flower starts without the metrics of the sagas: %s: %s", type(error).__name__, error)
 
 
 def _without_flower(error: Exception) -> click.Command:

@@ -69,6 +69,10 @@ def test_without_a_login_everybody_looks_and_nobody_acts(shop, flower):
     assert page.headers["Content-Security-Policy"].startswith("default-src 'none'; script-src 'self'")
     assert open_to_all.ask("/sagas/").status == HTTPStatus.NOT_FOUND
 
+    measured = open_to_all.ask("/monitor/metrics")
+    assert 'saga_started_total{saga="shop.order"} 1.0' in measured.text
+    assert "# TYPE flower_events_total counter" in measured.text
+
     listed = open_to_all.ask("/monitor/sagas/api/sagas?search=order-1")
     assert [each["id"] for each in listed.json["sagas"]] == [saga_id]
     assert open_to_all.ask(f"/monitor/sagas/api/sagas/{saga_id}").json["key"] == "order-1"

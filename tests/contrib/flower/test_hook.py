@@ -17,9 +17,10 @@ from click.testing import CliRunner
 from flower import app as flower_app
 from flower import command as flower_command
 from flower import urls
+from prometheus_client import CollectorRegistry, Gauge
 
 from saga_celery import SagaApp
-from saga_celery.contrib.flower import command, hook, page
+from saga_celery.contrib.flower import command, hook, metrics, page
 from saga_celery.contrib.flower.handlers import Guarded, routes
 from tests.installed import ROOT, install_entry_points
 
@@ -110,6 +111,10 @@ def test_a_loader_of_its_own(handlers, settings):
 class TestFlowerStarts:
     """Flower itself, whatever becomes of the tab."""
 
+    @pytest.fixture(autouse=True)
+    def registry_of_prometheus(self):
+        self.registry = CollectorRegistry()
+
     @pytest.fixture
     def started(self, monkeypatch):
         """Run the command that Celery is given; what Flower itself was started with."""
@@ -125,6 +130,7 @@ class TestFlowerStarts:
             told.append(tornado_argv)
 
         monkeypatch.setattr(flower_command, "flower", flower)
+        monkeypatch.setattr(metrics.add_to, "__defaults__", (self.registry,))
         assert command.entry_point() is flower
 
         def start(app):
@@ -135,13 +141,23 @@ class TestFlowerStarts:
 
         return start
 
-    def test_with_the_tab(self, shop, started):
+    def test_with_the_tab_and_the_metrics(self, shop, started):
         assert started(shop.app)
+        shop.start()
+        assert self.registry.get_sample_value("saga_started_total", {"saga": "shop.order"}) == 1
+
+    def test_without_the_metrics_where_their_names_are_taken(self, shop, started, caplog):
+        Gauge("saga_up", "Of somebody else.", registry=self.registry)
+        assert started(shop.app)
+        assert [each.levelname for each in caplog.records] == ["WARNING"]
+        assert "Flower starts without the metrics of the sagas: " in caplog.text
+        assert "Duplicated timeseries" in caplog.text
 
     def test_without_it_where_there_are_no_sagas(self, own_registry, started, caplog):
         caplog.set_level(logging.INFO)
         assert not started(Celery("plain", set_as_current=False))
         assert [each.levelname for each in caplog.records] == ["INFO"]
+        assert self.registry.get_sample_value("saga_up") is None
         assert "no Sagas tab: the Celery app 'plain' has no sagas" in caplog.text
 
     def test_without_it_where_there_is_no_database(self, own_registry, started, caplog):
