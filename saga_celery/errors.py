@@ -93,7 +93,15 @@ class SagaNotFound(SagaError, LookupError):
     code = "not_found"
 
 
-class KeyConflict(SagaError):
+class _KeyTaken(SagaError):
+    """Another saga has the key."""
+
+    def __init__(self, message: str, *, saga_id: str = "") -> None:
+        super().__init__(message)
+        self.saga_id = saga_id
+
+
+class KeyConflict(_KeyTaken):
     """The key is taken by a saga with another input.
 
     Attributes:
@@ -102,10 +110,6 @@ class KeyConflict(SagaError):
 
     code = "key_conflict"
 
-    def __init__(self, message: str, *, saga_id: str = "") -> None:
-        super().__init__(message)
-        self.saga_id = saga_id
-
 
 class EventConflict(SagaError):
     """The saga was sent something else under this event id before."""
@@ -113,7 +117,7 @@ class EventConflict(SagaError):
     code = "event_conflict"
 
 
-class AlreadyStarted(SagaError):
+class AlreadyStarted(_KeyTaken):
     """The key is taken, and the caller asked with `if_exists="raise"` to be told so.
 
     Attributes:
@@ -121,10 +125,6 @@ class AlreadyStarted(SagaError):
     """
 
     code = "already_started"
-
-    def __init__(self, message: str, *, saga_id: str = "") -> None:
-        super().__init__(message)
-        self.saga_id = saga_id
 
 
 class Locked(SagaError):

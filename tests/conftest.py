@@ -13,6 +13,7 @@ from kombu.transport.memory import Channel as InMemory
 from playwright.sync_api import Page, sync_playwright
 
 from saga_celery.transport.broker import Broker as Publishing
+from tests.lending import Lending, Template
 from tests.servers import (
     Broker,
     Coverage,
@@ -24,6 +25,7 @@ from tests.servers import (
     database_coverage,
     filesystem_broker,
     promtool_coverage,
+    stop_warm_python,
 )
 from tests.together import Scheduling
 
@@ -114,6 +116,13 @@ def no_process_left_behind() -> Iterator[None]:
         pytest.fail("\n".join(["this test run left processes behind (killed now):", *lines]), pytrace=False)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def warm_python_ends(no_process_left_behind: None) -> Iterator[None]:
+    """It serves whoever asks for it, in whatever test."""
+    yield
+    stop_warm_python()
+
+
 # ── databases ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -155,11 +164,64 @@ def mariadb_url(mariadb_server: DatabaseServer) -> Iterator[str]:
         yield url
 
 
+FIXTURES = {"sqlite": "sqlite_url", "postgresql": "postgres_url", "mariadb": "mariadb_url"}
+
+
+@pytest.fixture(params=_available(DATABASES))
+def empty_url(request: pytest.FixtureRequest) -> str:
+    """A fresh database of each kind that this run covers."""
+    return request.getfixturevalue(FIXTURES[request.param])
+
+
 @pytest.fixture(params=_available(DATABASES))
 def database_url(request: pytest.FixtureRequest) -> str:
-    """A fresh database of each kind that this run covers."""
-    fixtures = {"sqlite": "sqlite_url", "postgresql": "postgres_url", "mariadb": "mariadb_url"}
-    return request.getfixturevalue(fixtures[request.param])
+    """The same, where a test's folder has no other word for it."""
+    return request.getfixturevalue(FIXTURES[request.param])
+
+
+@pytest.fixture(scope="session")
+def postgres_lending(postgres_server: DatabaseServer) -> Iterator[Lending]:
+    lending = Lending(postgres_server)
+    yield lending
+    lending.close()
+
+
+@pytest.fixture(scope="session")
+def mariadb_lending(mariadb_server: DatabaseServer) -> Iterator[Lending]:
+    lending = Lending(mariadb_server)
+    yield lending
+    lending.close()
+
+
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Template:
+    return Template(tmp_path_factory.mktemp("template"))
+
+
+@pytest.fixture
+def migrated_sqlite_url(sqlite_template: Template, tmp_path: Path) -> str:
+    """A database file with the tables."""
+    return sqlite_template.copy(tmp_path / "saga.db")
+
+
+@pytest.fixture
+def migrated_postgres_url(postgres_lending: Lending) -> Iterator[str]:
+    """A PostgreSQL database with the tables, and nothing in them."""
+    with postgres_lending.one() as url:
+        yield url
+
+
+@pytest.fixture
+def migrated_mariadb_url(mariadb_lending: Lending) -> Iterator[str]:
+    """A MariaDB database with the tables, and nothing in them."""
+    with mariadb_lending.one() as url:
+        yield url
+
+
+@pytest.fixture(params=_available(DATABASES))
+def migrated_url(request: pytest.FixtureRequest) -> str:
+    """A database with the tables, of each kind that this run covers."""
+    return request.getfixturevalue(f"migrated_{FIXTURES[request.param]}")
 
 
 # ── brokers ──────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -24,6 +24,8 @@ from typing import Any
 import psutil
 import sqlalchemy as sa
 
+from tests.installed import ROOT, install_entry_points
+
 START_SECONDS = 60.0
 STOP_SECONDS = 30.0
 POLL_SECONDS = 0.005
@@ -98,11 +100,16 @@ class _Server:
         self._end(self._stop_signal)
         shutil.rmtree(self.directory, ignore_errors=True)
 
-    def _launch(self, command: Sequence[str | Path], user: str = "") -> None:
+    def _launch(self, command: Sequence[str | Path], user: str = "", **environment: str) -> None:
         guard = [sys.executable, "-I", "-S", "-c", _GUARD, str(os.getpid()), str(int(self._death_signal)), user]
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
-                [*guard, *map(str, command)], stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self.directory
+                [*guard, *map(str, command)],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                cwd=self.directory,
+                env={**os.environ, **environment},
             )
         deadline = time.monotonic() + START_SECONDS
         while not self.is_ready():
@@ -209,6 +216,50 @@ class EmbeddedRedis(_Server):
         options += ["--hz", "100"]  # how often it looks whether it was told to end
         options += ["--databases", str(DATABASES)]
         self._launch([self._binary, *options, "--dir", self.directory])
+
+
+# ── Python ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class WarmPython(_Server):
+    """Runs commands in forks of a process that has done their imports, see `warm_python`."""
+
+    _file = Path(__file__).with_name("warm_python.py")
+
+    def __init__(self) -> None:
+        self.directory = _new_directory("python")
+        self._address = self.directory / "socket"
+        install_entry_points(self.directory)
+        path = os.pathsep.join([str(self.directory), str(ROOT)])
+        try:
+            self._launch([sys.executable, self._file, self._address], PYTHONPATH=path, PYTHONSAFEPATH="1")
+        except BaseException:
+            self.stop()
+            raise
+
+    @property
+    def command(self) -> list[str]:
+        """What stands in for `sys.executable`; `-m module …`, `-c code …` or `file …` come behind it."""
+        return [sys.executable, "-I", "-S", str(self._file), str(self._address)]
+
+    def is_ready(self) -> bool:
+        return self._address.exists()
+
+
+_warm: list[WarmPython] = []
+
+
+def warm_python() -> list[str]:
+    """The command of this test process's warm Python, which is started for whoever asks first."""
+    if not _warm:
+        _warm.append(WarmPython())
+    return _warm[0].command
+
+
+def stop_warm_python() -> None:
+    """End it, where anybody has asked for it."""
+    while _warm:
+        _warm.pop().stop()
 
 
 # ── databases ────────────────────────────────────────────────────────────────────────────────────────────────────────

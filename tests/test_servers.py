@@ -1,5 +1,6 @@
 """The embedded servers do what the other tests lean on, and leave nothing behind."""
 
+import os
 import secrets  # noqa: TID251 - other runs may use the same broker
 import signal
 import subprocess
@@ -14,7 +15,15 @@ import sqlalchemy as sa
 from kombu import Connection
 
 from tests import conftest, servers
-from tests.servers import Broker, DatabaseServer, EmbeddedPostgres, EmbeddedRedis, ServerDied, filesystem_broker
+from tests.servers import (
+    Broker,
+    DatabaseServer,
+    EmbeddedPostgres,
+    EmbeddedRedis,
+    ServerDied,
+    filesystem_broker,
+    warm_python,
+)
 
 ROOT = Path(__file__).parent.parent
 
@@ -234,3 +243,41 @@ def test_the_header_names_what_is_covered_and_what_is_not():
     assert all(name in databases for name in ("postgresql", "mariadb"))
     assert all(name in brokers for name in ("redis", "rabbitmq"))
     assert "chromium" in browsers
+
+
+class TestWarmPython:
+    """Commands that it runs are as those of a process of their own."""
+
+    @staticmethod
+    def ask(*arguments: str, **options: object) -> subprocess.CompletedProcess[str]:
+        return subprocess.run([*warm_python(), *arguments], capture_output=True, text=True, timeout=60, **options)
+
+    def test_streams_folder_environment_and_exit_code_are_those_of_who_asks(self, tmp_path: Path) -> None:
+        (tmp_path / "here.py").write_text("WORD = 'from here'")
+        (tmp_path / "code.py").write_text(
+            "import atexit, here, os, sys\n"
+            "atexit.register(print, 'at exit')\n"
+            "print(__name__, here.WORD, sys.argv, os.environ['ASKED'], sys.stdin.read())\n"
+            "sys.exit(7)\n"
+        )
+        environment = {"PATH": os.environ["PATH"], "ASKED": "a lot"}
+        done = self.ask("code.py", "--fast", cwd=tmp_path, env=environment, input="typed")
+        assert done.stdout == "__main__ from here ['code.py', '--fast'] a lot typed\nat exit\n"
+        assert (done.returncode, done.stderr) == (7, "")
+
+    def test_what_raises_ends_with_its_traceback_and_1(self) -> None:
+        done = self.ask("-c", "1 / 0")
+        assert (done.returncode, done.stderr.splitlines()[-1]) == (1, "ZeroDivisionError: division by zero")
+
+    def test_a_module_runs_and_nothing_of_it_is_left_for_the_next_one(self) -> None:
+        assert "usage: python -m json.tool" in self.ask("-m", "json.tool", "--help").stdout
+        assert self.ask("-c", "import sys; print('json.tool' in sys.modules)").stdout == "False\n"
+
+    def test_a_command_ends_with_who_asked_for_it(self) -> None:
+        code = "import os, threading; print(os.getpid(), flush=True); threading.Event().wait()"
+        asking = subprocess.Popen([*warm_python(), "-c", code], stdout=subprocess.PIPE, text=True)
+        assert asking.stdout is not None
+        command = psutil.Process(int(asking.stdout.readline()))
+        asking.kill()
+        asking.communicate()
+        assert psutil.wait_procs([command], timeout=conftest.PATIENCE)[1] == []

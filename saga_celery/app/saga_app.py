@@ -46,8 +46,8 @@ from saga_celery.store import SQLStore
 from saga_celery.store.ends import Ends
 from saga_celery.store.executors import Executor
 from saga_celery.store.faults import MIGRATE
-from saga_celery.store.migrate import check, check_through
 from saga_celery.store.queries import IN_VAIN, STUCK_AFTER
+from saga_celery.store.version import check, check_through
 from saga_celery.transport.end_calls import EndCaller, RedisEars, can_call
 from saga_celery.transport.install import install
 from saga_celery.transport.lifecycle_events import LifecycleEvents, events_are_on

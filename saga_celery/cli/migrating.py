@@ -1,4 +1,7 @@
-"""`saga migrate`: create the tables, or bring them to this release's form."""
+"""`saga migrate`: create the tables, or bring them to this release's form.
+
+What makes them is imported where it is used: Alembic takes longer to import than most commands take to run.
+"""
 
 from __future__ import annotations
 
@@ -13,11 +16,9 @@ from saga_celery.cli import target
 from saga_celery.cli.options import database
 from saga_celery.cli.screen import Screen
 from saga_celery.errors import Refused
-from saga_celery.store.barrier.migration import barrier_sql, check_barrier, migrate_barrier
 from saga_celery.store.connections import Connections
-from saga_celery.store.migrate import check as check_tables
-from saga_celery.store.migrate import head, pending, sql
-from saga_celery.store.migrate import migrate as migrate_tables
+from saga_celery.store.version import check as check_tables
+from saga_celery.store.version import head, pending
 
 BARRIER_URL = "SAGA_BARRIER_DATABASE_URL"
 
@@ -62,11 +63,15 @@ def _sagas(ctx: click.Context, *, as_sql: bool, check: bool) -> None:
     if sagas.migrate_command and not check:
         raise Refused(f"here the tables are made by the framework's own migrations; run: {sagas.migrate_command}")
     if as_sql:
+        from saga_celery.store.migrate import sql
+
         click.echo(sql(connections.dialect))
     elif check:
         check_tables(connections)
         screen.say(f"the tables are at version {head()}, as this release needs them")
     elif pending(connections):
+        from saga_celery.store.migrate import migrate as migrate_tables
+
         migrate_tables(connections)
         screen.say(f"the tables are at version {head()} now")
     else:
@@ -74,6 +79,8 @@ def _sagas(ctx: click.Context, *, as_sql: bool, check: bool) -> None:
 
 
 def _barrier(screen: Screen, url: sa.URL, *, as_sql: bool, check: bool) -> None:
+    from saga_celery.store.barrier.migration import barrier_sql, check_barrier, migrate_barrier
+
     if as_sql:
         click.echo(barrier_sql(url.get_dialect()()), nl=False)
         return

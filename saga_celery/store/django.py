@@ -6,14 +6,13 @@ imports Django before a connection of its comes along.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
+from functools import cache
 from typing import Any, Protocol, TypeGuard
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import mysql, sqlite
-from sqlalchemy.dialects.postgresql import psycopg
 from sqlalchemy.engine import Dialect
 from sqlalchemy.sql.base import Executable
 from sqlalchemy.sql.compiler import SQLCompiler
@@ -21,13 +20,13 @@ from sqlalchemy.sql.elements import ColumnElement
 
 from saga_celery.store.columns import UtcTime
 
-DIALECTS: dict[str, Dialect] = {
+DIALECTS = {
     # That of psycopg 3 casts every parameter, so that also the server can bind them.
-    "postgresql": psycopg.dialect(paramstyle="format"),  # type: ignore[no-untyped-call]
-    "mysql": mysql.dialect(paramstyle="format"),
-    "sqlite": sqlite.dialect(paramstyle="format"),
+    "postgresql": "postgresql+psycopg",
+    "mysql": "mysql",
+    "sqlite": "sqlite",
 }
-"""By Django's word for the database, which is `mysql` for MariaDB too."""
+"""SQLAlchemy's names by Django's word for the database, which is `mysql` for MariaDB too."""
 
 Row = Mapping[str, Any]
 
@@ -55,6 +54,17 @@ def is_django(target: object) -> TypeGuard[DjangoDatabase]:
     return all(hasattr(target, name) for name in ("vendor", "alias", "in_atomic_block", "get_autocommit"))
 
 
+@cache
+def dialect_of(vendor: str) -> Dialect:
+    """What writes the SQL of a database, with Django's `%s` for a parameter.
+
+    Args:
+        vendor: one of `DIALECTS`.
+    """
+    make: Callable[..., Dialect] = sa.make_url(f"{DIALECTS[vendor]}://").get_dialect()
+    return make(paramstyle="format")
+
+
 class DjangoCursors:
     """Runs SQLAlchemy's statements on the cursors of a connection of Django.
 
@@ -64,7 +74,7 @@ class DjangoCursors:
 
     def __init__(self, database: DjangoDatabase) -> None:
         self._database = database
-        self._sql = DIALECTS[database.vendor]
+        self._sql = dialect_of(database.vendor)
 
     def change(self, statement: Executable, rows: Sequence[Row] = ({},)) -> int:
         """Run a statement, once for each row of parameters; the number of rows that it changed.

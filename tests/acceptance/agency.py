@@ -3,15 +3,14 @@
 import json
 import os
 import sys
-import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Self
 
-import pytest
 import sqlalchemy as sa
 from sqlalchemy.pool import NullPool
 
+from tests.polling import await_that
 from workers.demo.process import Process
 
 PATIENCE = 120.0
@@ -66,12 +65,11 @@ class Agency:
 
     def await_that(self, condition: Callable[[], bool], what: str, seconds: float = PATIENCE) -> None:
         """Poll until `condition` holds; fail with the states when it never does."""
-        pause = threading.Event()
-        for _ in range(int(seconds / POLL)):
-            if condition():
-                return
-            pause.wait(POLL)
-        pytest.fail(f"{what} did not come about within {seconds} s: {self.states()}")
+
+        def failure() -> str:
+            return f"{what} did not come about within {seconds} s: {self.states()}"
+
+        await_that(condition, failure, seconds=seconds, poll=POLL)
 
 
 def screenshots() -> Path | None:

@@ -6,17 +6,17 @@ import json
 import os
 import subprocess
 import sys
-import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Self
 
-import pytest
 from sqlalchemy import create_engine, text
 from sqlalchemy.pool import NullPool
 
 from saga_celery.store.connections import Connections
 from saga_celery.store.migrate import migrate
+from tests.polling import await_that
+from tests.servers import warm_python
 from workers.demo.process import ROOT, Process
 
 POLL = 0.05
@@ -45,9 +45,7 @@ class Shop:
 
     def __exit__(self, *_: object) -> None:
         for worker in self._workers:
-            worker.ask_to_stop()
-        for worker in self._workers:
-            worker.stop()
+            worker.kill()  # a warm shutdown takes four seconds, and here nobody looks at it
 
     # -------------------------------------------------------------------------------------------------------- workers
 
@@ -76,7 +74,7 @@ class Shop:
 
     def python(self, code: str, **environment: str) -> str:
         """Run code in a process of its own, as a web application would; what it printed."""
-        done = self._run([sys.executable, "-c", code], **environment)
+        done = self._run([*warm_python(), "-c", code], **environment)
         assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
         return done.stdout
 
@@ -90,7 +88,7 @@ class Shop:
 
     def saga(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
         """`celery -A … saga …`, as an operator types it."""
-        command = [sys.executable, "-m", "celery", "-A", f"tests.acceptance.{self.app}", "saga", *arguments]
+        command = [*warm_python(), "-m", "celery", "-A", f"tests.acceptance.{self.app}", "saga", *arguments]
         return self._run(command, **environment)
 
     def query(self, statement: str, **values: Any) -> list[tuple[Any, ...]]:
@@ -131,13 +129,12 @@ class Shop:
 
     def await_that(self, condition: Callable[[], bool], what: str, seconds: float = PATIENCE) -> None:
         """Look again and again until the shop shows `condition`."""
-        pause = threading.Event()
-        for _ in range(int(seconds / POLL)):
-            if condition():
-                return
-            pause.wait(POLL)
-        logs = "\n".join(worker.log.read_text(errors="replace")[-2000:] for worker in self._workers)
-        pytest.fail(f"{what} did not come about within {seconds} s\n{logs}")
+
+        def failure() -> str:
+            logs = "\n".join(worker.log.read_text(errors="replace")[-2000:] for worker in self._workers)
+            return f"{what} did not come about within {seconds} s\n{logs}"
+
+        await_that(condition, failure, seconds=seconds, poll=POLL)
 
     def _run(self, command: Sequence[str], **environment: str) -> subprocess.CompletedProcess[str]:
         variables = {**os.environ, **self.environment, **environment}

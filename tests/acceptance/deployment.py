@@ -3,17 +3,16 @@
 import json
 import os
 import subprocess
-import sys
-import threading
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Self
 
-import pytest
 from sqlalchemy import create_engine, text
 from sqlalchemy.pool import NullPool
 
+from tests.polling import await_that
+from tests.servers import warm_python
 from workers.catalogue import Order, northwind
 from workers.demo.fleet import Fleet
 from workers.demo.process import ROOT
@@ -40,7 +39,7 @@ class Deployment:
             "SERVICE_DATABASE_URL": self.databases.service,
         }
         self._stock_factor = stock_factor
-        self._workers = ExitStack()
+        self._fleets = ExitStack()
 
     def __enter__(self) -> Self:
         self.saga("migrate")
@@ -50,11 +49,13 @@ class Deployment:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._workers.close()
+        self._fleets.close()
 
     def start_workers(self, concurrency: int = 2) -> Fleet:
         """Start all workers and wait until they are ready."""
-        return self._workers.enter_context(Fleet(self.folder, self.environment, concurrency))
+        fleet = self._fleets.enter_context(Fleet(self.folder, self.environment, concurrency))
+        self._fleets.callback(fleet.kill_all)  # a warm shutdown takes four seconds, and here nobody looks at it
+        return fleet
 
     def kill_workers(self, fleet: Fleet) -> None:
         """SIGKILL every worker with its children."""
@@ -72,11 +73,11 @@ class Deployment:
 
     def python(self, code: str) -> str:
         """Run code in the environment of the deployment; what it printed."""
-        return self._run([sys.executable, "-c", code])
+        return self._run([*warm_python(), "-c", code])
 
     def saga(self, *arguments: str) -> str:
         """`celery -A workers.coordinator saga …`; what it printed."""
-        return self._run([sys.executable, "-m", "celery", "--app", "workers.coordinator", "saga", *arguments])
+        return self._run([*warm_python(), "-m", "celery", "--app", "workers.coordinator", "saga", *arguments])
 
     def saga_json(self, *arguments: str) -> list[dict[str, Any]]:
         """The same with `--json`."""
@@ -98,12 +99,11 @@ class Deployment:
 
     def await_that(self, condition: Callable[[], bool], what: str, seconds: float = 240) -> None:
         """Poll until the deployment shows `condition`; fail with the states when it never does."""
-        pause = threading.Event()
-        for _ in range(int(seconds / POLL)):
-            if condition():
-                return
-            pause.wait(POLL)
-        pytest.fail(f"{what} did not come about within {seconds} s: {self.states()}")
+
+        def failure() -> str:
+            return f"{what} did not come about within {seconds} s: {self.states()}"
+
+        await_that(condition, failure, seconds=seconds, poll=POLL)
 
     def reconcile(self, orders: Sequence[Order]) -> Report:
         """Hold the services' books against the sagas."""

@@ -16,6 +16,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from tests.django_process import database_settings
+from tests.servers import warm_python
 from workers.demo.process import ROOT
 
 PATIENCE = 120
@@ -41,7 +42,7 @@ class OpenShop:
     def manage(self, *command: str) -> str:
         """`manage.py …`; what it printed."""
         done = subprocess.run(
-            [sys.executable, "-m", "workers.shop.manage", *command],
+            [*warm_python(), "-m", "workers.shop.manage", *command],
             cwd=ROOT,
             env={**os.environ, **self.environment},
             capture_output=True,

@@ -1,6 +1,6 @@
 """A crowd orders at once, while Redis dies: what was committed has a saga, what was rolled back has none.
 
-`SAGA_SOAK_REQUESTS` says how many requests, on each database; `make soak` makes a thousand. Without it there are 120 on
+`SAGA_SOAK_REQUESTS` says how many requests, on each database; `make soak` makes a thousand. Without it there are 60 on
 one database, and those at the travel agency on another one.
 """
 
@@ -27,7 +27,7 @@ from tests.servers import EmbeddedRedis
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(1800)]
 
-REQUESTS = int(os.environ.get("SAGA_SOAK_REQUESTS", "120"))
+REQUESTS = int(os.environ.get("SAGA_SOAK_REQUESTS", "60"))
 DATABASES = ("sqlite_url", "postgres_url", "mariadb_url") if "SAGA_SOAK_REQUESTS" in os.environ else ("postgres_url",)
 CLIENTS = 16
 ROLLED_BACK = 0.3

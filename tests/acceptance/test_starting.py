@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import socket
 import subprocess
-import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -13,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.acceptance.counter import Shop
-from tests.servers import EmbeddedRedis
+from tests.servers import EmbeddedRedis, warm_python
 from workers.demo.process import ROOT
 
 pytestmark = pytest.mark.acceptance
@@ -65,7 +64,7 @@ def test_two_hundred_starts_with_one_key_from_eight_processes_make_one_saga(any_
     environment = {**os.environ, **any_shop.environment}
     rivals = [
         subprocess.Popen(
-            [sys.executable, "-W", "ignore", "-c", RIVAL, str(number)],
+            [*warm_python(), "-c", RIVAL, str(number)],
             cwd=ROOT,
             env=environment,
             stdin=subprocess.PIPE,

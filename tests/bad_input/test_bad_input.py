@@ -269,7 +269,7 @@ def test_missing_tables_are_named_with_the_command(unmigrated: Shop) -> None:
 
 @pytest.mark.parametrize(("version", "fix"), [("0000", "saga migrate|newer"), ("9999", "upgrade saga_celery")])
 def test_tables_of_another_release_are_named_with_the_fix(shop: Shop, version: str, fix: str) -> None:
-    from saga_celery.store.migrate import VERSION_TABLE
+    from saga_celery.store.version import VERSION_TABLE
 
     before = shop.rows()
     with shop.sagas.store.connections.transaction() as connection:

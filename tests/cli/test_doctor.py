@@ -13,8 +13,8 @@ from saga_celery.core import events as e
 from saga_celery.core.states import Slot
 from saga_celery.definition import registry
 from saga_celery.errors import PublishFailed
-from saga_celery.store.migrate import head
 from saga_celery.store.schema import saga_worker
+from saga_celery.store.version import head
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ broker is, the ports of web pages, and how long a reader waits for a saga, as a 
 
 import os
 import re
-import signal
+import shlex
 import socket
 import subprocess
 import sys
@@ -20,7 +20,7 @@ import psutil
 import pytest
 
 from tests.installed import install_entry_points
-from tests.servers import EmbeddedRedis
+from tests.servers import EmbeddedRedis, warm_python
 
 pytestmark = pytest.mark.timeout(1200)  # a page starts dozens of processes
 
@@ -65,13 +65,37 @@ def blocks(page: Path) -> list[Block]:
 
 
 @pytest.fixture
-def reader(tmp_path: Path) -> Iterator["Reader"]:
-    """With a Redis of its own: what one page leaves in its queues, no worker of another one may find."""
+def broker() -> Iterator[str]:
+    """A Redis of its own for each page: what one leaves in its queues, no worker of another one may find."""
     server = EmbeddedRedis()
-    reader = Reader(tmp_path, server.url)
+    yield server.url
+    server.stop()
+
+
+@pytest.fixture
+def patient_reader(tmp_path: Path, broker: str) -> Iterator["Reader"]:
+    """Starts each command anew, and waits for a worker to end by itself."""
+    reader = Reader(tmp_path, broker)
     yield reader
     reader.stop_workers()
-    server.stop()
+
+
+@pytest.fixture
+def reader(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, broker: str) -> Iterator["Reader"]:
+    """In a hurry: has Python warm, and kills the workers where a page is at its end."""
+    reader = Reader(tmp_path, broker, warm_commands(tmp_path_factory.mktemp("bin")))
+    yield reader
+    reader.kill_workers()
+
+
+def warm_commands(folder: Path) -> Path:
+    """A folder for the PATH, with the commands that a page types."""
+    scripts = {"python": "", **{name: Path(sys.executable).with_name(name) for name in ("celery", "flask")}}
+    for name, script in scripts.items():
+        command = folder / name
+        command.write_text(f'#!/bin/sh\nexec {shlex.join([*warm_python()])} {script} "$@"\n')
+        command.chmod(0o755)
+    return folder
 
 
 def _free_port() -> str:
@@ -83,9 +107,10 @@ def _free_port() -> str:
 class Reader:
     """Somebody who types what the page says into an empty folder."""
 
-    def __init__(self, folder: Path, broker: str) -> None:
+    def __init__(self, folder: Path, broker: str, commands: Path = Path(sys.executable).parent) -> None:
         self.folder = folder
         self._broker = broker
+        self._commands = commands
         self._ports = {page: _free_port() for page in ("5555", "8642", "9809")}
         install_entry_points(folder)
 
@@ -105,15 +130,25 @@ class Reader:
         return ""
 
     def stop_workers(self) -> None:
-        workers: list[psutil.Process] = []
+        workers = self._workers()
+        for worker in workers:
+            worker.terminate()
+        psutil.wait_procs(workers, timeout=60)
+        self.kill_workers()  # one with a step that never ends, as where the page failed half way
+
+    def kill_workers(self) -> None:
+        families = [each for worker in self._workers() for each in (worker, *worker.children(recursive=True))]
+        for process in families:
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
+
+    def _workers(self) -> list[psutil.Process]:
+        """Those that run now."""
+        found: list[psutil.Process] = []
         for pid_file in self.folder.glob("*.pid"):
             with suppress(psutil.NoSuchProcess, ValueError):
-                workers.append(psutil.Process(int(pid_file.read_text())))
-                workers[-1].terminate()
-        _, late = psutil.wait_procs(workers, timeout=60)
-        for worker in late:  # with a step that never ends, as where the page failed half way
-            worker.send_signal(signal.SIGQUIT)
-        psutil.wait_procs(late, timeout=20)
+                found.append(psutil.Process(int(pid_file.read_text())))
+        return found
 
     def _python(self, name: str, text: str, *, added: bool) -> str:
         (self.folder / name).parent.mkdir(exist_ok=True)
@@ -122,7 +157,8 @@ class Reader:
         return "" if "/" in name else self._shell(f"python {name}")
 
     def _shell(self, text: str) -> str:
-        environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+        commands = [self._commands, Path(sys.executable).parent, os.environ["PATH"]]
+        environment = {**os.environ, "PATH": os.pathsep.join(map(str, commands))}
         environment["PYTHONPATH"] = os.pathsep.join([str(self.folder), str(ROOT)])  # this tree, whatever is installed
         done = subprocess.run(
             ["bash", "-e", "-c", text],
@@ -233,13 +269,13 @@ TO_RUN = ("sh", "python")
 
 
 @pytest.mark.acceptance
-def test_readme_and_the_pages_about_its_shop(reader: Reader) -> None:
-    printed = "\n".join(reader.follow(SHOP))
+def test_readme_and_the_pages_about_its_shop(patient_reader: Reader) -> None:
+    printed = "\n".join(patient_reader.follow(SHOP))
     assert "parcel-1" in printed
     assert "over the limit" in printed
     assert "COMPLETED" in printed
 
-    told = "\n".join(line for page in FOLLOW_UPS for line in reader.follow(page))
+    told = "\n".join(line for page in FOLLOW_UPS for line in patient_reader.follow(page))
     assert "OK   schema" in told
     assert "order-2" in told
 

@@ -8,6 +8,7 @@ import pytest
 
 from saga_celery.engine import forking
 from saga_celery.engine.forking import GATE, ForkGate
+from tests import polling
 
 PATIENCE = 30.0
 
@@ -27,12 +28,7 @@ def pool():
 
 
 def await_that(condition):
-    pause = threading.Event()
-    for _ in range(int(PATIENCE / 0.001)):
-        if condition():
-            return
-        pause.wait(0.001)
-    pytest.fail("it did not come about")
+    polling.await_that(condition, lambda: "it did not come about", seconds=PATIENCE, poll=0.001)
 
 
 def test_a_fork_waits_until_the_work_of_another_thread_is_done(pool):

@@ -13,7 +13,8 @@ import saga_celery
 from saga_celery.core.events import FACTS
 from saga_celery.definition.inputs import encode_input
 from saga_celery.store import NewSaga
-from saga_celery.store.migrate import head, migrate
+from saga_celery.store.migrate import migrate
+from saga_celery.store.version import head
 from tests.golden.histories import FOLDER, Golden, rows_of, write
 from tests.golden.stories import STORIES, Story
 from tests.golden.world import World

@@ -12,7 +12,8 @@ from saga_celery.core.evolve import evolve
 from saga_celery.core.plan import Plan
 from saga_celery.core.states import SagaState
 from saga_celery.store.codec import fact_from_json, fact_to_json, loads
-from saga_celery.store.migrate import check, migrate
+from saga_celery.store.migrate import migrate
+from saga_celery.store.version import check
 from tests.golden import generate, sagas
 from tests.golden.histories import FOLDER, Golden, goldens, load, read, rows_of, write
 from tests.golden.stories import STORIES

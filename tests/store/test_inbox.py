@@ -10,8 +10,9 @@ from saga_celery.core.events import ChildEnded, EventSent, OperatorAsked, Parent
 from saga_celery.core.states import Failure, SagaStatus, Slot
 from saga_celery.engine.ports import NUDGE_SLOT, Awaited, InboxNews, inbox_slot
 from saga_celery.errors import EventConflict, InputRejected, Refused, RetryTransaction, SagaNotFound
-from saga_celery.store.migrate import _script, check, pending, sql
+from saga_celery.store.migrate import _script, sql
 from saga_celery.store.schema import saga, saga_awaited, saga_inbox
+from saga_celery.store.version import check, pending
 from tests.store.examples import alembic, change, due, moved, new, started
 from tests.store.test_starts import caller, rivals  # noqa: F401 - `caller` is a fixture
 

@@ -1,5 +1,7 @@
 """The tables are made by the migrations, and fit the release that uses them."""
 
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -9,9 +11,23 @@ from alembic.migration import MigrationContext
 
 from saga_celery.core.states import Reason, SagaStatus
 from saga_celery.errors import SchemaOutOfDate
-from saga_celery.store.migrate import VERSION_TABLE, check, head, migrate, pending, sql
+from saga_celery.store.migrate import _script, migrate, sql
 from saga_celery.store.schema import metadata
+from saga_celery.store.version import VERSION_TABLE, check, head, known, pending
 from tests.store.examples import alembic, letter, moved, new, started
+
+
+@pytest.fixture
+def database_url(empty_url):
+    return empty_url
+
+
+@pytest.fixture
+def store(another):
+    """A store whose tables have been made for this test."""
+    made = another()
+    migrate(made.connections)
+    return made
 
 
 def set_version(store, version):
@@ -77,7 +93,7 @@ def test_tables_of_a_newer_release_are_refused(store):
 
 def test_older_tables_are_named_with_the_command(store, monkeypatch):
     found = head()
-    monkeypatch.setattr("saga_celery.store.migrate.head", lambda: "9998")
+    monkeypatch.setattr("saga_celery.store.version.head", lambda: "9998")
     with pytest.raises(SchemaOutOfDate, match=rf"at version {found}, this release needs 9998.*saga migrate"):
         check(store.connections)
     assert pending(store.connections)
@@ -118,3 +134,13 @@ def test_keys_differ_by_their_letters(store):
     found = store.start([new(f"s{n}", key=name) for n, name in enumerate(names)], nudge_after=1.0)
     assert [one.created for one in found] == [True] * len(names)
     assert sa.inspect(store.connections.engine).has_table("saga_key")
+
+
+def test_the_versions_are_those_of_the_migrations_in_their_order():
+    assert [step.revision for step in reversed([*_script().walk_revisions()])] == [*known()]
+
+
+def test_only_migrating_imports_alembic():
+    """Each worker, web process and command would pay for it."""
+    asked = "import sys, saga_celery, saga_celery.cli; print([name for name in sys.modules if 'alembic' in name])"
+    assert subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True, check=True).stdout == "[]\n"

@@ -7,9 +7,17 @@ import sqlalchemy as sa
 
 from saga_celery.core.states import SagaStatus
 from saga_celery.store.schema import saga, saga_awaited, saga_history, saga_step, saga_tag
+from tests.lending import make_tables
 from tests.store.examples import change, due, new, started
 
 FINISHED = 50_000
+
+
+@pytest.fixture
+def database_url(empty_url):
+    """Of its own: so many rows, and statistics of them, are no gift for the next test."""
+    make_tables(empty_url)
+    return empty_url
 
 
 @pytest.fixture

@@ -9,7 +9,6 @@ import sqlalchemy as sa
 from saga_celery.core.states import SagaStatus, Slot
 from saga_celery.engine.ports import DEADLINE_SLOT, NUDGE_SLOT, Awaited
 from saga_celery.store.clock import DatabaseClock
-from saga_celery.store.migrate import migrate
 from saga_celery.store.schema import saga_awaited
 from tests.store.examples import CHARGE, due, moved, started
 
@@ -118,7 +117,6 @@ def test_sweepers_and_the_resume_at_the_same_moment_leave_nothing_asleep(another
 
 def test_by_the_clock_of_the_database_too(another):
     store = another(clock=DatabaseClock())
-    migrate(store.connections)
     state = moved(store, started(store), awaited=(due(CHARGE, seconds=-1.0),), settled=(NUDGE_SLOT,), suspended=True)
     (row,) = store.overdue(10, 0.0)
     store.sleep(row)

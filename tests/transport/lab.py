@@ -8,8 +8,10 @@ import sys
 import threading
 import time
 import uuid
+from contextlib import suppress
 from pathlib import Path
 
+import psutil
 import redis
 from celery import Celery
 
@@ -113,20 +115,14 @@ class Lab:
         return self.notes.llen(f"news:{saga_id}") == 0
 
     def stop(self):
-        """End all workers, at once, so that they need not be waited for one after the other."""
+        """Kill all workers with their children: a warm shutdown takes four seconds, and here nobody looks at it."""
         for worker in self.workers:
             if worker.poll() is None:
-                worker.terminate()
-        for worker in self.workers:
-            self._await_end(worker)
+                main = psutil.Process(worker.pid)
+                for process in [main, *main.children(recursive=True)]:
+                    with suppress(psutil.NoSuchProcess):
+                        process.kill()
+            worker.wait()
         self.transport._broker.close()
         self.celery.close()
         self.notes.close()
-
-    @staticmethod
-    def _await_end(worker):
-        try:
-            worker.wait(PATIENCE)
-        except subprocess.TimeoutExpired:
-            worker.kill()
-            worker.wait()

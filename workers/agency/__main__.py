@@ -7,11 +7,9 @@ import logging
 import os
 import secrets  # noqa: TID251 - keys and passwords for one run
 import shlex
-import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
@@ -23,11 +21,14 @@ from werkzeug.serving import BaseWSGIServer, make_server
 from workers.agency.factory import create_app
 from workers.agency.opening import AGENT, TRAINEE, open_agency
 from workers.agency.options import Options, parse
-from workers.agency.worker import supervised
 from workers.demo.broker import Broker, open_broker
+from workers.demo.fleet import Fleet
+from workers.demo.folder import work_folder
 from workers.demo.process import ROOT, NotStarted
+from workers.demo.standing import stand
 
 HOST = "127.0.0.1"
+WORKER = {"worker": "workers.agency.make_celery"}
 ENVIRONMENT = "environment.sh"
 
 
@@ -51,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def run(options: Options) -> None:
     """Start everything, say where it is, and serve."""
     with ExitStack() as stack:
-        folder = stack.enter_context(_folder(options.folder))
+        folder = stack.enter_context(work_folder(options.folder, prefix="saga-agency-"))
         broker = stack.enter_context(open_broker(options.broker, folder))
         if not options.json:
             print(f"Broker: {broker.description}\nDatabase and logs: {folder}\nOpening …", flush=True)
@@ -62,10 +63,11 @@ def run(options: Options) -> None:
         app, password = create_app(), secrets.token_urlsafe(6)
         with app.app_context():
             is_new = open_agency(places=options.places, password=password)
-        worker = stack.enter_context(supervised(folder, environment, options.concurrency))
+        fleet = stack.enter_context(Fleet(folder, environment, options.concurrency, WORKER))
         server = stack.enter_context(_server(app, options.port))
         _announce(options, server, broker, folder, password if is_new else None)
-        worker.watch()
+        # Celery 5.7 ends a worker that loses Redis with messages in hand, rather than reconnect.
+        stand(fleet.replace_ended)
 
 
 def _environment(options: Options, broker: Broker, folder: Path) -> dict[str, str]:
@@ -109,20 +111,6 @@ def _server(app: Flask, port: int) -> Iterator[BaseWSGIServer]:
         server.shutdown()
         thread.join()
         server.server_close()
-
-
-@contextmanager
-def _folder(given: Path | None) -> Iterator[Path]:
-    """For the database and the logs: one that stays, or one that goes at the end."""
-    if given is not None:
-        given.mkdir(parents=True, exist_ok=True)
-        yield given.resolve()
-        return
-    folder = Path(tempfile.mkdtemp(prefix="saga-agency-"))
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _announce(options: Options, server: BaseWSGIServer, broker: Broker, folder: Path, password: str | None) -> None:

@@ -48,10 +48,6 @@ class Fleet:
     ) -> None:
         self._stop()
 
-    def ended(self) -> list[str]:
-        """The workers that have ended, though nobody stopped them."""
-        return [name for name, worker in self._workers.items() if worker.has_ended]
-
     def kill(self, name: str) -> int:
         """SIGKILL a worker with all its children, and answer the process id it had."""
         worker = self._workers[name]
@@ -71,6 +67,16 @@ class Fleet:
     def restart(self, name: str) -> int:
         """Start a new worker in the place of a killed one, and answer its process id."""
         return self._start(name).pid
+
+    def replace_ended(self) -> list[int]:
+        """Start workers in the places of those that have ended by themselves, as a supervisor would; their process ids.
+
+        docs/operations.md tells why a worker needs one.
+        """
+        ended = [name for name, worker in self._workers.items() if worker.has_ended]
+        for name in ended:
+            self.kill(name)  # what is left of its children
+        return [self.restart(name) for name in ended]
 
     def _start(self, name: str) -> Process:
         self._starts[name] += 1

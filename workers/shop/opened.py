@@ -34,13 +34,6 @@ class Shop:
     server: Process
     fleet: Fleet
 
-    def restart_workers(self) -> list[int]:
-        """Start workers in the places of those that have ended, as a supervisor would; their process ids.
-
-        docs/operations.md tells why a worker needs one.
-        """
-        return [self.fleet.restart(name) for name in self.fleet.ended()]
-
 
 @contextmanager
 def opened(options: Options, folder: Path) -> Iterator[Shop]:

@@ -5,14 +5,12 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 import redis
@@ -20,6 +18,7 @@ from rich.console import Console
 
 from workers.demo.broker import open_broker
 from workers.demo.fleet import Fleet
+from workers.demo.folder import work_folder
 from workers.demo.process import ROOT, NotStarted
 from workers.reconcile.databases import Databases
 from workers.reconcile.report import Report
@@ -61,7 +60,7 @@ def run(options: argparse.Namespace, console: Console) -> tuple[bool, Report]:
     """The whole run: whether all trips ended in time, and what the reconciliation found."""
     trips = wanted(options.trips, options.seed)
     with ExitStack() as stack:
-        folder = stack.enter_context(_work_folder(options.folder))
+        folder = stack.enter_context(work_folder(options.folder, prefix="saga-trips-"))
         databases = Databases(
             saga=options.database or f"sqlite:///{folder}/saga.db",
             service=options.service_database or f"sqlite:///{folder}/{{service}}.db",
@@ -108,19 +107,6 @@ def _as_json(report: Report, ended: bool, kills: int, seconds: float) -> str:
     return json.dumps({**said, "refusals": report.refusals, "kills": kills, "seconds": round(seconds, 1)})
 
 
-@contextmanager
-def _work_folder(given: str | None) -> Iterator[Path]:
-    """The given folder, which is kept, or one for this run alone."""
-    if given is not None:
-        yield Path(given)
-        return
-    folder = Path(tempfile.mkdtemp(prefix="saga-trips-"))
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m workers.trips", description=__doc__)
     parser.add_argument("--trips", type=int, default=100, metavar="N", help="default: %(default)s")
@@ -134,7 +120,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--service-database", metavar="URL", help="{service} in it stands for the service's name; default: SQLite"
     )
-    parser.add_argument("--folder", metavar="PATH", help="where databases and logs are kept; default: nowhere")
+    parser.add_argument(
+        "--folder", type=Path, metavar="PATH", help="where databases and logs are kept; default: nowhere"
+    )
     parser.add_argument("--concurrency", type=int, default=2, metavar="N", help="processes per worker")
     parser.add_argument(
         "--queue-grace",

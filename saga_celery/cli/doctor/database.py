@@ -14,8 +14,8 @@ from saga_celery.cli.doctor.finding import Finding, fix, note, ok
 from saga_celery.core.states import Direction
 from saga_celery.errors import NotConfigured, StoreError
 from saga_celery.store.heartbeats import FRESH
-from saga_celery.store.migrate import check, head
 from saga_celery.store.queries import STUCK_AFTER
+from saga_celery.store.version import check, head
 
 MANY = 100
 """Sagas whose unbegun messages tell which queues have to be consumed."""

@@ -12,7 +12,8 @@ import sqlalchemy as sa
 from alembic import context, op
 from alembic.config import Config
 
-from saga_celery.store.migrate import VERSION_TABLE, head, revision_of, steps
+from saga_celery.store.migrate import steps
+from saga_celery.store.version import VERSION_TABLE, head, revision_of
 
 VERSIONS = Path(__file__).parent / "versions"
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from saga_celery.store.barrier import barrier_metadata
-from saga_celery.store.migrate import VERSION_TABLE
 from saga_celery.store.schema import metadata
+from saga_celery.store.version import VERSION_TABLE
 
 TABLES = frozenset({*metadata.tables, *barrier_metadata.tables, VERSION_TABLE})
 """All that this library may have made in a database."""

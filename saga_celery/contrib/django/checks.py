@@ -16,7 +16,7 @@ from saga_celery.app import SagaApp
 from saga_celery.app.framework import FrameworkDatabase
 from saga_celery.contrib.django.executor import CursorExecutor, translated, waits_for_its_turn
 from saga_celery.errors import NotConfigured, StoreError
-from saga_celery.store.migrate import check_through
+from saga_celery.store.version import check_through
 
 ROUTER = "saga_celery.contrib.django.routers.SagaRouter"
 PAGE = "see docs/django.md"

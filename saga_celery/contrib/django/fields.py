@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from django.db import models
 
 from saga_celery.store.columns import UtcTime, long_text, name_of
-from saga_celery.store.django import DIALECTS
+from saga_celery.store.django import dialect_of
 
 
 class Name(models.CharField):
@@ -73,4 +73,4 @@ class Flag(models.BooleanField):
 
 def _sql(kind: sa.types.TypeEngine[Any], connection: Any) -> str:
     """How SQLAlchemy writes a type on the database of a connection of Django's."""
-    return kind.compile(dialect=DIALECTS[connection.vendor])
+    return kind.compile(dialect=dialect_of(connection.vendor))

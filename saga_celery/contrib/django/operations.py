@@ -7,7 +7,7 @@ from typing import Any
 from django.db import router
 from django.db.migrations.operations.base import Operation
 
-from saga_celery.store.migrate import VERSION_TABLE
+from saga_celery.store.version import VERSION_TABLE
 
 
 class Stamp(Operation):

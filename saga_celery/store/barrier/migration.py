@@ -16,7 +16,7 @@ from saga_celery.errors import SchemaOutOfDate
 from saga_celery.store.barrier.table import barrier_metadata, saga_barrier
 from saga_celery.store.connections import Connections
 from saga_celery.store.faults import MIGRATE_BARRIER
-from saga_celery.store.migrate import alone
+from saga_celery.store.version import alone
 
 
 def migrate_barrier(connections: Connections) -> bool:

@@ -10,7 +10,6 @@ from datetime import UTC, datetime
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import mysql, postgresql, sqlite
 from sqlalchemy.sql.elements import ColumnElement
 
 from saga_celery.core.states import Failure, Slot
@@ -19,6 +18,7 @@ from saga_celery.store.barrier.connection import BarrierConnection
 from saga_celery.store.barrier.passage import Passage
 from saga_celery.store.barrier.table import PURGED, SlotState, saga_barrier
 from saga_celery.store.clock import db_now
+from saga_celery.store.upsert import insert_if_absent
 
 _row = saga_barrier.c
 
@@ -136,12 +136,10 @@ class Slots:
 
     def _insert_or_ignore(self) -> Any:
         match self._connection.dialect:
-            case "postgresql":
-                return postgresql.insert(saga_barrier).on_conflict_do_nothing()
-            case "sqlite":
-                return sqlite.insert(saga_barrier).on_conflict_do_nothing()
+            case "postgresql" | "sqlite" as dialect:
+                return insert_if_absent(dialect, saga_barrier)
             case _:
-                return mysql.insert(saga_barrier).prefix_with("IGNORE")
+                return sa.insert(saga_barrier).prefix_with("IGNORE")
 
     def _settle(self, slot: Slot, **values: str) -> bool:
         opened = sa.update(saga_barrier).where(*self._at(slot), _row.state == SlotState.OPEN.value)

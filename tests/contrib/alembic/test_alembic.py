@@ -21,8 +21,9 @@ from saga_celery.errors import SchemaOutOfDate
 from saga_celery.store.barrier import barrier_metadata
 from saga_celery.store.barrier.migration import migrate_barrier
 from saga_celery.store.connections import Connections
-from saga_celery.store.migrate import _config, check, head, migrate, pending
+from saga_celery.store.migrate import _config, migrate
 from saga_celery.store.schema import metadata
+from saga_celery.store.version import check, head, pending
 
 ENV = """
 import sqlalchemy as sa

@@ -15,7 +15,7 @@ from saga_celery.contrib.django import checks
 from saga_celery.contrib.django.framework import DjangoFramework
 from saga_celery.definition import desk
 from saga_celery.errors import NotConfigured
-from saga_celery.store.migrate import head
+from saga_celery.store.version import head
 from tests.contrib.django.conftest import Shop, empty_tables, on, shop_on
 
 

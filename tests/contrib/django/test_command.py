@@ -64,7 +64,7 @@ def test_the_tables_are_left_to_djangos_migrations(shop: Shop, capsys: pytest.Ca
 def test_tables_that_are_behind_are_told_with_djangos_command(
     shop: Shop, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("saga_celery.store.migrate.head", lambda: "9999")
+    monkeypatch.setattr("saga_celery.store.version.head", lambda: "9999")
     assert manage("migrate", "--check") == 3
     assert capsys.readouterr().err.endswith("this release needs 9999; run: python manage.py migrate\n")
     manage("doctor")

@@ -20,8 +20,9 @@ from saga_celery.contrib.django.operations import Stamp
 from saga_celery.store.barrier.migration import check_barrier
 from saga_celery.store.barrier.table import barrier_metadata
 from saga_celery.store.connections import Connections
-from saga_celery.store.migrate import VERSION_TABLE, check, head, migrate
+from saga_celery.store.migrate import migrate
 from saga_celery.store.schema import metadata
+from saga_celery.store.version import VERSION_TABLE, check, head
 from tests.contrib.django.conftest import Shop, on
 from tests.django_process import configured, databases
 

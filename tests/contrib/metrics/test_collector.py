@@ -146,7 +146,7 @@ def test_it_is_registered_without_a_look_at_the_database(shop, monkeypatch):
 
 
 def test_every_metric_is_told_and_no_other(shop, scrape):
-    shop.sagas.beat("celery@h.1", [])
+    shop.sagas.beat("celery@h.1", [], 1.0)
     scrape()
     shop.in_doubt()
     shop.compensated()
