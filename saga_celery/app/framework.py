@@ -69,6 +69,13 @@ class Framework(Protocol):
         """Tell the framework's own connections."""
         ...
 
+    def end_request(self) -> None:
+        """Do with the calling thread's connections what is done at the end of each request.
+
+        For a web server beside the framework's own, of whose requests that does not hear.
+        """
+        ...
+
 
 _bound: list[Framework] = []
 

@@ -62,7 +62,8 @@ def read_first(few: IdSet, others: Sequence[IdSet], columns: Sequence[Any], *wan
         wanted: what a row has to be.
     """
     saga_id = columns[0].table.c.id
-    ids = sa.select(few.ids.subquery()).distinct().limit(FEW).subquery("few")
+    most = 2 * FEW  # keeps the planner from reading all sagas; some may have come since the set was found to be small
+    ids = sa.select(few.ids.subquery()).distinct().limit(most).subquery("few")
     rows = (
         sa.select(*columns)
         .join(ids, ids.c.saga_id == saga_id)

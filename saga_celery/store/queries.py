@@ -49,7 +49,7 @@ MAY_BE_SUSPENDED = [status.value for status in SagaStatus if status not in DONE]
 """The states by whose index those that are suspended are found."""
 MOST_IDS = 500
 """Ids in one query."""
-MOST_LOOKED_AT = 10_000
+MOST_LOOKED_AT = 5_000
 """Sagas that are looked at for one page."""
 
 _BEGINNING = re.compile(r"[0-9a-f][0-9a-f-]{3,35}")
@@ -242,8 +242,8 @@ class Queries:
     ) -> Page:
         """Some of the sagas that `find` would find, in a time that does not depend on how many there are.
 
-        Where a tag is so common that its sagas can not be sorted, 10,000 sagas are looked at. A page may then have
-        fewer than `limit` sagas, or none, and yet not be the last one.
+        Where so many have a tag, or are stuck, that they can not all be sorted, 5,000 sagas are looked at. A page may
+        then have fewer than `limit` sagas, or none, and yet not be the last one.
 
         Args:
             limit: how many at most.

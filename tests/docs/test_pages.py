@@ -2,7 +2,7 @@
 
 A Python block that begins with a file name is written to that file, or added to it "(at the end)", and run; one in a
 folder is part of a package, and not run by itself. Shell blocks are run by bash. Three things are changed: where the
-broker is, the ports of Flower and the exporter, and how long a reader waits for a saga, as a busy machine is slow.
+broker is, the ports of web pages, and how long a reader waits for a saga, as a busy machine is slow.
 """
 
 import os
@@ -39,6 +39,7 @@ ELSEWHERE = {
     'pip install "saga-celery[django,cli]"\n': "the same",
     'pip install "saga-celery[flower]"\n': "the same",
     'pip install "saga-celery[metrics]"\n': "the same",
+    'pip install "saga-celery[ui]"\n': "the same",
 }
 """Blocks that other tests run."""
 
@@ -72,15 +73,19 @@ def reader(tmp_path: Path) -> Iterator["Reader"]:
     server.stop()
 
 
+def _free_port() -> str:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return str(free.getsockname()[1])
+
+
 class Reader:
     """Somebody who types what the page says into an empty folder."""
 
     def __init__(self, folder: Path, broker: str) -> None:
         self.folder = folder
         self._broker = broker
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self._port = free.getsockname()[1]
+        self._ports = {page: _free_port() for page in ("5555", "8642", "9809")}
         install_entry_points(folder)
 
     def follow(self, page: Path) -> list[str]:
@@ -89,7 +94,8 @@ class Reader:
 
     def run(self, block: Block) -> str:
         text = block.text.replace("redis://localhost:6379/0", self._broker)
-        text = text.replace("5555", str(self._port)).replace("9809", str(self._port))
+        for said, free in self._ports.items():
+            text = text.replace(said, free)
         text = WAITS.sub(r"\1(timeout=240)", text)
         if block.language == "sh":
             return self._shell(text)
@@ -137,6 +143,7 @@ PAGES = (
     "chains",
     "child-sagas",
     "choices",
+    "console",
     "data",
     "fastapi",
     "flask",
@@ -161,6 +168,7 @@ SAID = {
     "choices": [
         "by post, no card\nby courier, card: hello\nreleased: vase\nCOMPENSATED ['reserve', 'reserve (compensation)']"
     ],
+    "console": ["401 421 403\nsuspended by ann\n"],
     "data": ["10000 lines\n0 lines"],
     "fastapi": ["200 409\nparcel with tea\nparcel with yacht\n"],
     "flask": [

@@ -34,11 +34,12 @@ HEADERS: Mapping[str, str] = {
         "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self'; "
         "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
     ),
+    "Cross-Origin-Resource-Policy": "same-origin",
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
     "Cache-Control": "no-store",
 }
-"""What every answer carries: no script but ours runs, and nothing is kept."""
+"""What every answer carries: no script but ours runs, no other site shows a part of it, and nothing is kept."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

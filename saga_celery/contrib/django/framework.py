@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from django.db import connections
+from django.db import close_old_connections, connections
 
 from saga_celery.contrib.django.database import SagaDatabase
 from saga_celery.settings import Settings
@@ -34,3 +34,7 @@ class DjangoFramework:
     def owns(self, connection: object) -> bool:
         """Tell Django's connections."""
         return is_django(connection)
+
+    def end_request(self) -> None:
+        """Close those that are broken, or older than `CONN_MAX_AGE`."""
+        close_old_connections()

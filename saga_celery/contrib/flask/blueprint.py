@@ -18,10 +18,20 @@ Authorize: TypeAlias = Callable[[], "str | AnyResponse | None"]
 Writable: TypeAlias = "bool | Callable[[str], bool]"
 
 NOBODY = "anonymous"
+READ_ONLY = "sagas can only be looked at here; see `writable=` of the blueprint"
 
 
-def console_blueprint(*, authorize: Authorize | None, public: bool, writable: Writable, name: str) -> Blueprint:
+def console_blueprint(
+    *, authorize: Authorize | None, public: bool, writable: Writable, name: str, why_read_only: str = READ_ONLY
+) -> Blueprint:
     """Make the blueprint; see `SagaCelery.blueprint`.
+
+    Args:
+        authorize: who asks.
+        public: there may be no `authorize`.
+        writable: who may act.
+        name: of the blueprint.
+        why_read_only: what somebody is told who may not.
 
     Raises:
         NotConfigured: it would be open to everybody, unasked.
@@ -39,7 +49,7 @@ def console_blueprint(*, authorize: Authorize | None, public: bool, writable: Wr
     blueprint.register_error_handler(SagaError, _problem)
     _add_page(blueprint)
     _add_queries(blueprint, writable)
-    _add_actions(blueprint, writable)
+    _add_actions(blueprint, writable, why_read_only)
     return blueprint
 
 
@@ -132,14 +142,14 @@ def _add_queries(blueprint: Blueprint, writable: Writable) -> None:
         return Response(console.graph(_app(), saga_id), content_type=console.GRAPH_TYPE)
 
 
-def _add_actions(blueprint: Blueprint, writable: Writable) -> None:
+def _add_actions(blueprint: Blueprint, writable: Writable, why_read_only: str) -> None:
     def guarded(act: Callable[[Any], dict[str, Any]]) -> AnyResponse:
         """Act on the body of the request, unless who asks may not, or another site does."""
         foreign = why_foreign(request)
         if foreign is not None:
             return _refuse(403, "csrf", foreign)
         if not _may_write(writable):
-            return _refuse(403, "read_only", "sagas can only be looked at here; see `writable=` of the blueprint")
+            return _refuse(403, "read_only", why_read_only)
         return jsonify(act(request.get_json(silent=True)))
 
     @blueprint.post("/api/sagas/<saga_id>/<verb>")

@@ -20,6 +20,7 @@ from tornado.web import HTTPError, RequestHandler, authenticated
 
 from saga_celery.app import SagaApp
 from saga_celery.contrib import console
+from saga_celery.contrib.console.origin import why_elsewhere
 from saga_celery.contrib.flower.page import FILES, TEMPLATE, file
 from saga_celery.errors import SagaError
 
@@ -265,6 +266,9 @@ class Acting(Api):
         if refused is not None:
             raise Refusal(refused)
         RequestHandler.check_xsrf_cookie(self)  # Tornado's own, as Flower's leaves it out under basic auth
+        foreign = why_elsewhere(self.request.headers.get, self.request.host)  # a site beside ours can plant a token
+        if foreign is not None:
+            raise Refusal(foreign)
         return self.sagas, _json(self.request.body), self.actor
 
 

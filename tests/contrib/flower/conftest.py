@@ -79,11 +79,14 @@ class Flower:
             pytest.fail("Flower does not listen:\n" + "".join(self.log))
 
     def ask(self, path: str, *, method: str = "GET", body: Any = None, **headers: str) -> Answer:
-        """Ask once; redirects are answers. Underscores in names of headers are hyphens."""
+        """Ask once; redirects are answers. Underscores in names of headers are hyphens. A body is JSON, unless said."""
         connection = HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)
         text = None if body is None else json.dumps(body)
+        sent = {name.replace("_", "-"): value for name, value in headers.items()}
+        if body is not None:
+            sent.setdefault("Content-Type", "application/json")
         try:
-            connection.request(method, path, text, {name.replace("_", "-"): value for name, value in headers.items()})
+            connection.request(method, path, text, sent)
             response: HTTPResponse = connection.getresponse()
             return Answer(response.status, response.headers, response.read().decode())
         finally:
