@@ -21,6 +21,11 @@ def new_id() -> str:
     return str(uuid.UUID(int=high << 64 | low))
 
 
+def wall_clock() -> float:
+    """Seconds since 1970 by this machine's clock, for what need not be exact to the minute."""
+    return time.time()
+
+
 def draw() -> float:
     """A number from 0 up to 1, for rests that differ between rivals."""
     return random.random()  # noqa: S311 - no secret depends on it

@@ -37,7 +37,7 @@ from saga_celery.store import views
 from saga_celery.store.callers_reads import Reads
 from saga_celery.store.executors import Executor
 from saga_celery.store.starts import Inserted, NewSaga, fingerprint_of
-from saga_celery.transport.context import capture
+from saga_celery.transport.context import headers_to_store
 
 if TYPE_CHECKING:
     from saga_celery.app.saga_app import SagaApp
@@ -142,15 +142,15 @@ class AppDesk:
             )
 
     def _new_saga(self, request: StartRequest, packer: Packer | None) -> NewSaga:
-        headers, saga_id = request.headers, new_id()
+        saga_id, name = new_id(), request.plan.saga
         return NewSaga(
             id=saga_id,
-            name=request.plan.saga,
+            name=name,
             plan=request.plan,
             **_input(saga_id, request.input, packer),
             key=request.key,
             tags=request.tags,
-            headers=capture(self._app.celery, self.settings) if headers is None else headers,
+            headers=headers_to_store(self._app.celery, self.settings, name, request.headers),
             timeout=request.timeout,
             priority=request.priority,
             terms=request.terms,

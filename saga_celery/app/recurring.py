@@ -20,6 +20,7 @@ from celery import Task
 from celery.exceptions import Reject
 
 from saga_celery.definition.registry import find
+from saga_celery.engine.log_fields import SAGA_NAME, about
 from saga_celery.errors import InputRejected, StoreError
 from saga_celery.transport.patience import hold
 
@@ -71,7 +72,8 @@ def register_start(sagas: SagaApp) -> None:
 def _start(sagas: SagaApp, name: str, data: Any, key: str | None, message_id: str, options: Any) -> None:
     own_key = f"message-{message_id}" if key is None else key_at(key, sagas)
     handle = find(name).start(data, key=own_key, **options)
-    logger.info("saga %s %s %s", name, handle.id, "is started" if handle.created else "was started already")
+    became = "is started" if handle.created else "was started already"
+    logger.info("saga %s %s %s", name, handle.id, became, extra=about(handle.id, name))
 
 
 def key_at(template: str, sagas: SagaApp) -> str:
@@ -84,6 +86,8 @@ def _held(name: str, start: Callable[[], None]) -> None:
     try:
         hold(start, until=time.monotonic() + PATIENCE, on=StoreError, what=f"the start of a saga {name}")
     except StoreError as error:
-        logger.error("the message that starts a saga %s goes back to the queue: %s", name, error)
+        logger.error(
+            "the message that starts a saga %s goes back to the queue: %s", name, error, extra={SAGA_NAME: name}
+        )
         time.sleep(PAUSE)
         raise Reject(error, requeue=True) from error

@@ -9,6 +9,7 @@ from weakref import WeakKeyDictionary
 from celery import Celery
 
 from saga_celery.app.chance import backoff, draw
+from saga_celery.app.dead_letter_log import log_dead_letters
 from saga_celery.app.desk import AppDesk
 from saga_celery.app.display import Display
 from saga_celery.app.framework import FrameworkDatabase, current_framework
@@ -35,6 +36,7 @@ from saga_celery.engine.ports import Living, Pause, Running
 from saga_celery.engine.redaction import Redaction
 from saga_celery.engine.sweeper import Sweeper
 from saga_celery.errors import NotConfigured, SagaNotFound, SchemaOutOfDate, StoreError, StoreUnavailable
+from saga_celery.logs import tell_own_records
 from saga_celery.settings import Settings
 from saga_celery.signals import tell
 from saga_celery.store import SQLStore
@@ -44,8 +46,10 @@ from saga_celery.store.faults import MIGRATE
 from saga_celery.store.migrate import check, check_through
 from saga_celery.transport.end_calls import EndCaller, RedisEars, can_call
 from saga_celery.transport.install import install
+from saga_celery.transport.lifecycle_events import LifecycleEvents, events_are_on
 from saga_celery.transport.publisher import CeleryTransport
 from saga_celery.transport.shown import parameters_of
+from saga_celery.transport.tracing import note
 
 
 class SagaApp:
@@ -65,6 +69,7 @@ class SagaApp:
         self._hooks: Hooks = {}
         self._store: SQLStore | None = None
         self._transport: CeleryTransport | None = None
+        self._events = LifecycleEvents(celery)
         self._caller: EndCaller | None = None
         self._caller_is_known = False
         self._payloads: Payloads | None = None
@@ -72,6 +77,7 @@ class SagaApp:
         self._gate = PauseGate(lambda: self.store.pauses.all())
         self.desk = AppDesk(self)
         _apps[celery] = self
+        tell_own_records()
         bind_desk(self.desk)
         if install(self):
             register_start(self)
@@ -238,7 +244,14 @@ class SagaApp:
         """After the commit of a transition."""
         if handled.state.status.ended and self._end_caller is not None:
             self._end_caller.say(handled.state.id)
+        if events_are_on(self._celery):
+            self._events.tell(handled, self._redaction())
+        note(self._celery, handled)
+        log_dead_letters(handled, self.store.plan, self._redaction)
         tell(handled)
+
+    def _redaction(self) -> Redaction:
+        return Redaction(self.settings.redact)
 
     @property
     def _end_caller(self) -> EndCaller | None:

@@ -13,6 +13,7 @@ from saga_celery.core.states import SagaStatus
 from saga_celery.definition.commands import is_open
 from saga_celery.definition.handle import ACTOR
 from saga_celery.definition.resolutions import resolution_of
+from saga_celery.engine.log_fields import about
 from saga_celery.errors import InputRejected, Refused, SagaError, StoreUnavailable
 from saga_celery.store.views import SagaRow
 
@@ -356,7 +357,7 @@ def _operated(app: SagaApp, row: SagaRow, asked: OperatorAsked) -> Operated:
     except SagaError as error:
         return _not_done(row, error)
     except Exception as error:  # a bug at one saga must not stop the others
-        logger.exception("%s of saga %s failed", asked.verb.value, row.id)
+        logger.exception("%s of saga %s failed", asked.verb.value, row.id, extra=about(row.id, row.name))
         return _not_done(row, error)
     return Operated(id=row.id, name=row.name, key=row.key, state=state)
 

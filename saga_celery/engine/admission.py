@@ -15,6 +15,7 @@ from typing import Protocol
 
 from saga_celery.core.events import News, Nudged, OperatorAsked, Verb
 from saga_celery.core.states import SagaState, SagaStatus
+from saga_celery.engine.log_fields import about_state
 from saga_celery.engine.ports import Transport
 from saga_celery.errors import PublishFailed, StoreError
 
@@ -133,7 +134,9 @@ class AdmissionControl:
         try:
             self._nudge(self._gates.leave(state.id))
         except StoreError as failure:
-            logger.warning("what saga %s held is handed on by the sweeper (%s)", state.id, failure)
+            logger.warning(
+                "what saga %s held is handed on by the sweeper (%s)", state.id, failure, extra=about_state(state)
+            )
 
     def _nudge(self, saga_ids: Sequence[str]) -> None:
         if not saga_ids:

@@ -20,6 +20,7 @@ from saga_celery.engine import correspondence, orphans
 from saga_celery.engine.admission import AdmissionControl, asks_to_begin, hands_on, refusal
 from saga_celery.engine.courier import Courier
 from saga_celery.engine.gate import OpenGate
+from saga_celery.engine.log_fields import about_state
 from saga_celery.engine.payloads import Packer
 from saga_celery.engine.ports import (
     DEADLINE_SLOT,
@@ -319,7 +320,10 @@ class Coordinator:
 
     def _send_later(self, change: Change, state: SagaState, failure: PublishFailed) -> None:
         logger.warning(
-            "saga %s is stored, but the broker took no message (%s); the sweeper sends it", state.id, failure
+            "saga %s is stored, but the broker took no message (%s); the sweeper sends it",
+            state.id,
+            failure,
+            extra=about_state(state),
         )
         unsent = [due.slot for due in change.awaited if _goes_out(due) or due.awaited is Awaited.NUDGE]
         self._store.hasten(state.id, unsent, UNSENT_GRACE)

@@ -9,9 +9,11 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 from saga_celery.core.events import Fact
 from saga_celery.core.states import SagaState
+from saga_celery.engine.log_fields import about
 from saga_celery.engine.ports import Delivery, DeliveryStore, Hooks, Post
 from saga_celery.errors import PublishFailed, StoreError, StoreUnavailable
 
@@ -62,10 +64,21 @@ class Courier:
         try:
             self._publish(delivery)
         except (PublishFailed, StoreError) as failure:
-            logger.warning("hook %s of saga %s is sent later (%s)", delivery.task, delivery.saga_id, failure)
+            logger.warning(
+                "hook %s of saga %s is sent later (%s)",
+                delivery.task,
+                delivery.saga_id,
+                failure,
+                extra=_about(delivery),
+            )
             return False
         except Exception:
-            logger.exception("hook %s of saga %s could not be sent; it is tried again", delivery.task, delivery.saga_id)
+            logger.exception(
+                "hook %s of saga %s could not be sent; it is tried again",
+                delivery.task,
+                delivery.saga_id,
+                extra=_about(delivery),
+            )
         return True
 
     def _hasten(self, ids: Sequence[str]) -> None:
@@ -103,10 +116,21 @@ class Courier:
         except StoreUnavailable:
             raise
         except PublishFailed as failure:
-            logger.warning("hook %s of saga %s is sent later (%s)", delivery.task, delivery.saga_id, failure)
+            logger.warning(
+                "hook %s of saga %s is sent later (%s)",
+                delivery.task,
+                delivery.saga_id,
+                failure,
+                extra=_about(delivery),
+            )
             self._rows.postpone(delivery, UNSENT_REST, sent=False)
         except Exception:
-            logger.exception("hook %s of saga %s could not be sent; it is tried again", delivery.task, delivery.saga_id)
+            logger.exception(
+                "hook %s of saga %s could not be sent; it is tried again",
+                delivery.task,
+                delivery.saga_id,
+                extra=_about(delivery),
+            )
             self._rows.postpone(delivery, _rest(delivery), sent=True)
             return False
         return True
@@ -128,6 +152,7 @@ class Courier:
             delivery.event,
             delivery.saga_id,
             delivery.tries,
+            extra=_about(delivery),
         )
 
     def _resolve(self, delivery: Delivery) -> None:
@@ -138,6 +163,10 @@ class Courier:
         else:
             self._rows.replace(delivery, found)
             self.send(found)
+
+
+def _about(delivery: Delivery) -> dict[str, Any]:
+    return about(delivery.saga_id, delivery.payload.get("saga_name"), headers=delivery.headers)
 
 
 def _rest(delivery: Delivery) -> float:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import assert_never
+from typing import Any, assert_never
 
 from saga_celery.core.events import AttemptLost, DeadlinePassed, News, Nudged, RestOver
 from saga_celery.core.states import Activity, SagaState
@@ -25,6 +25,7 @@ from saga_celery.engine.coordinator import (
 )
 from saga_celery.engine.courier import Courier
 from saga_celery.engine.gate import OpenGate
+from saga_celery.engine.log_fields import about
 from saga_celery.engine.ports import Awaited, Gate, Living, Overdue, Running, Store, Transport
 from saga_celery.errors import PublishFailed, StoreUnavailable
 
@@ -124,11 +125,16 @@ class Sweeper:
         except StoreUnavailable:
             raise
         except PublishFailed as failure:
-            logger.warning("saga %s: the broker took no message (%s); it is sent later", row.saga_id, failure)
+            logger.warning(
+                "saga %s: the broker took no message (%s); it is sent later", row.saga_id, failure, extra=_about(row)
+            )
             self._store.postpone(row, NUDGE_GRACE / 2)
         except Exception:
             logger.exception(
-                "the sweeper could not deal with %s of saga %s; it comes back to it", row.slot, row.saga_id
+                "the sweeper could not deal with %s of saga %s; it comes back to it",
+                row.slot,
+                row.saga_id,
+                extra=_about(row),
             )
             self._store.postpone(row, _doubled(LEASE, row.failures), failed=True)
             return False
@@ -263,6 +269,13 @@ class Sweeper:
 
 def _holder(row: Overdue, living: Living) -> Running | None:
     return living.holder(row.saga_id, row.slot, row.attempt)
+
+
+def _about(row: Overdue) -> dict[str, Any]:
+    """What is awaited for the saga as a whole has a slot that is no step."""
+    if not _is_attempt(row):
+        return about(row.saga_id)
+    return about(row.saga_id, slot=row.slot, attempt=row.attempt)
 
 
 def _is_attempt(row: Overdue) -> bool:

@@ -9,6 +9,7 @@ from celery import bootsteps, signals
 from kombu import Queue
 
 from saga_celery.errors import NotConfigured, SchemaOutOfDate, StoreUnavailable
+from saga_celery.transport.lifecycle_events import know_worker
 from saga_celery.transport.notices import Notices
 from saga_celery.transport.pulse import Pulse
 from saga_celery.transport.runtime import Runtime
@@ -65,6 +66,7 @@ class WorkerStep(bootsteps.StartStopStep):  # type: ignore[misc,unused-ignore]
 
     def start(self, parent: Any) -> None:
         """The children are forked by now, so that none of them inherits the thread's locks."""
+        know_worker(parent)
         seat = Seat(parent.hostname)
         notices = Notices(parent.app, seat, wake=lambda: pulse.wake())
         self.pulse = pulse = Pulse(self.process, seat.worker, notices)

@@ -196,7 +196,8 @@ class Reporting:
         try:
             self._runtime.transport.report(delivery.report_to, delivery.saga_id, begun)
         except PublishFailed as failure:
-            logger.warning("the start of %s is not reported: %s", _named(delivery), failure)
+            extra = wire.about_delivery(delivery)
+            logger.warning("the start of %s is not reported: %s", _named(delivery), failure, extra=extra)
         else:
             self._request.headers[wire.EPOCH] = delivery.epoch + 1  # a retry() of the task knows of this claim
 

@@ -17,12 +17,15 @@ from celery import Celery, signals
 from saga_celery.core.events import AttemptFailed, AttemptLost
 from saga_celery.engine.failures import failure_named
 from saga_celery.errors import MessageNotUnderstood
+from saga_celery.transport.lifecycle_events import EVENTS, consumer_sends
 from saga_celery.transport.reports import Outcome
-from saga_celery.transport.seat import Seat
+from saga_celery.transport.seat import Seat, stamp
 from saga_celery.transport.wire import Delivery, delivery_from, is_delivery
 
 logger = logging.getLogger("saga_celery")
 
+OWN_TASKS = "saga_celery."
+"""How the names of the library's own tasks begin; they move sagas, too."""
 MOST = 10_000
 """Notices that are kept while the database is away."""
 
@@ -69,8 +72,13 @@ class Notices:
     # --------------------------------------------------------------------------------------------------------- signals
 
     def _received(self, sender: Any, request: Any, **_: Any) -> None:
-        if sender.app is self._celery and is_delivery(request.request_dict):
+        if sender.app is not self._celery:
+            return
+        headers = request.request_dict
+        if is_delivery(headers):
             self._seat.received(request)
+        if is_delivery(headers) or request.name.startswith(OWN_TASKS):
+            stamp(headers, EVENTS, consumer_sends(sender))
 
     def _failed(self, sender: Any, task_id: str, exception: BaseException, **_: Any) -> None:
         """Of all failures only those of the child itself: any other the wrapper has seen."""

@@ -27,6 +27,7 @@ from saga_celery.transport.liveness import SIGNS, Signs
 from saga_celery.transport.outcomes import outcome_of, own_rest
 from saga_celery.transport.reports import succeeded
 from saga_celery.transport.runtime import Runtime
+from saga_celery.transport.tracing import surroundings
 from saga_celery.transport.wire import Delivery
 
 logger = logging.getLogger("saga_celery")
@@ -148,7 +149,8 @@ class Participant:
         """BaseException passes: a process that is being killed settles nothing."""
         slot, began = delivery.slot, perf_counter()
         try:
-            result = body()
+            with surroundings(delivery, attempt, request.headers):
+                result = body()
         except Retry as again:
             grade.again(attempt, own_rest(again, self._runtime.celery.now()))
             raise

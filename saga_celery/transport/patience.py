@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from celery.exceptions import SoftTimeLimitExceeded
 
@@ -24,6 +24,7 @@ def hold(
     until: float,
     on: type[Exception] | tuple[type[Exception], ...],
     what: str,
+    extra: Mapping[str, Any] | None = None,
     clock: Callable[[], float] = time.monotonic,
     rest: Callable[[float], None] = time.sleep,
 ) -> Answer:
@@ -34,6 +35,7 @@ def hold(
         until: the end, by `clock`.
         on: the failure that may pass.
         what: for the log.
+        extra: which saga it is about, for the log; None: the one whose task runs here, if any.
         clock: a monotonic clock.
         rest: sleeps.
 
@@ -50,7 +52,7 @@ def hold(
             if clock() + pause > until:
                 raise
             if not warned:
-                logger.warning("%s is held: %s", what, failure)
+                logger.warning("%s is held: %s", what, failure, extra=extra)
                 warned = True
         with suppress(SoftTimeLimitExceeded):
             rest(pause)

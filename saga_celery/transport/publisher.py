@@ -12,6 +12,7 @@ from typing import Any
 from celery import Celery
 
 from saga_celery.core.states import Direction, Message, Slot, step_label
+from saga_celery.engine.log_fields import about
 from saga_celery.engine.payloads import Payloads
 from saga_celery.engine.ports import Delivery, Outgoing
 from saga_celery.engine.redaction import Redaction
@@ -21,6 +22,7 @@ from saga_celery.transport import wire
 from saga_celery.transport.broker import Broker
 from saga_celery.transport.reports import Dispatched, Report, seal
 from saga_celery.transport.shown import shown_call
+from saga_celery.transport.tracing import Anchor, anchor_of, passed_on
 
 logger = logging.getLogger("saga_celery")
 
@@ -90,37 +92,52 @@ class CeleryTransport:
 
     def _send_all(self, producer: Any, messages: Sequence[Outgoing], not_after: datetime | None) -> list[str]:
         refused = []
+        anchors = self._anchors(messages)
         with _batch(producer, len(messages)):
             for message in messages:
                 try:
-                    self._send_one(producer, message, not_after)
+                    self._send_one(producer, message, not_after, anchors[message.saga_id])
                 except (LookupError, TypeError, ValueError, PayloadUnreadable, PayloadUnavailable) as error:
-                    logger.exception("saga %s: step %s can not be sent", message.saga_id, message.slot.step)
+                    logger.exception(
+                        "saga %s: step %s can not be sent",
+                        message.saga_id,
+                        message.slot.step,
+                        extra=_about(message),
+                    )
                     refused.append(f"step {message.slot.step} can not be sent: {error!r}")
         return refused
 
-    def _send_one(self, producer: Any, outgoing: Outgoing, not_after: datetime | None) -> None:
+    def _anchors(self, messages: Sequence[Outgoing]) -> dict[str, Anchor]:
+        """What one saga sends at once belongs to one place of its trace."""
+        sagas = {each.saga_id: each for each in messages}
+        return {
+            saga_id: anchor_of(self._celery, saga_id, each.saga_name, each.headers) for saga_id, each in sagas.items()
+        }
+
+    def _send_one(self, producer: Any, outgoing: Outgoing, not_after: datetime | None, anchor: Anchor) -> None:
         message = outgoing.message
         task = self._known(message.task)
         args, kwargs = self._arguments(outgoing.saga_id, message)
-        self._celery.send_task(
-            message.task,
-            args,
-            kwargs,
-            producer=producer,
-            task_id=task_id(outgoing.saga_id, outgoing.slot, outgoing.attempt, outgoing.resends),
-            root_id=outgoing.saga_id,
-            task_type=task,
-            shadow=f"{outgoing.saga_name}/{step_label(*outgoing.slot[:2])}{_WORD[outgoing.slot.direction]}",
-            headers=wire.headers_of(outgoing, self._settings, not_after),
-            ignore_result=True,
-            add_to_parent=False,
-            serializer="json",
-            retry=False,
-            **shown_call(task, args, kwargs, self._redaction),
-            **self._links(outgoing),
-            **_options(message, task, outgoing.priority),
-        )
+        headers = {**wire.headers_of(outgoing, self._settings, not_after), **anchor.headers}
+        with anchor.active():
+            self._celery.send_task(
+                message.task,
+                args,
+                kwargs,
+                producer=producer,
+                task_id=task_id(outgoing.saga_id, outgoing.slot, outgoing.attempt, outgoing.resends),
+                root_id=outgoing.saga_id,
+                task_type=task,
+                shadow=f"{outgoing.saga_name}/{step_label(*outgoing.slot[:2])}{_WORD[outgoing.slot.direction]}",
+                headers=headers,
+                ignore_result=True,
+                add_to_parent=False,
+                serializer="json",
+                retry=False,
+                **shown_call(task, args, kwargs, self._redaction, headers),
+                **self._links(outgoing),
+                **_options(message, task, outgoing.priority),
+            )
 
     def _arguments(self, saga_id: str, message: Message) -> tuple[list[Any], dict[str, Any]]:
         """What is packed stays so; only where no seat is, that would open it, the broker gets to see it."""
@@ -144,23 +161,27 @@ class CeleryTransport:
         self._broker.use(lambda producer: self._deliver(producer, delivery))
 
     def _deliver(self, producer: Any, delivery: Delivery) -> None:
-        task = self._known(delivery.task)
-        self._celery.send_task(
-            delivery.task,
-            [self._told(delivery)],
-            producer=producer,
-            task_id=str(uuid.uuid5(uuid.NAMESPACE_OID, f"{delivery.id}/{delivery.tries}")),
-            root_id=delivery.saga_id,
-            task_type=task,
-            shadow=f"{delivery.payload['saga_name']}/{delivery.event} (hook)",
-            headers=wire.hook_headers_of(delivery, self._settings),
-            ignore_result=True,
-            add_to_parent=False,
-            serializer="json",
-            retry=False,
-            argsrepr=f"({{'id': {delivery.id!r}, …}},)",  # inputs and outcomes stay out of logs and events
-            **_options(_message_of(delivery), task),
-        )
+        task, headers = self._known(delivery.task), wire.hook_headers_of(delivery, self._settings)
+        name = delivery.payload["saga_name"]
+        anchor = anchor_of(self._celery, delivery.saga_id, name, delivery.headers)
+        with anchor.active():
+            self._celery.send_task(
+                delivery.task,
+                [self._told(delivery)],
+                producer=producer,
+                task_id=str(uuid.uuid5(uuid.NAMESPACE_OID, f"{delivery.id}/{delivery.tries}")),
+                root_id=delivery.saga_id,
+                task_type=task,
+                shadow=f"{name}/{delivery.event} (hook)",
+                headers={**headers, **anchor.headers},
+                ignore_result=True,
+                add_to_parent=False,
+                serializer="json",
+                retry=False,
+                argsrepr=f"({{'id': {delivery.id!r}, …}},)",  # inputs and outcomes stay out of logs and events
+                kwargsrepr=repr({name: headers[name] for name in ("saga_id", "saga_name", "saga_event")}),
+                **_options(_message_of(delivery), task),
+            )
 
     def _told(self, delivery: Delivery) -> dict[str, Any]:
         payload = dict(delivery.payload)
@@ -246,6 +267,7 @@ class CeleryTransport:
             [saga_id, *more],
             producer=producer,
             queue=queue,
+            headers=passed_on(self._celery, saga_id) or None,
             ignore_result=True,
             add_to_parent=False,
             serializer="json",
@@ -283,6 +305,10 @@ class CeleryTransport:
         route = self._celery.amqp.router.route(options, message.task, tuple(message.args), dict(message.kwargs), task)
         queue = route.get("queue")
         return str(getattr(queue, "name", queue) or route.get("routing_key") or "")
+
+
+def _about(sent: Outgoing) -> dict[str, Any]:
+    return about(sent.saga_id, sent.saga_name, slot=sent.slot, attempt=sent.attempt, headers=sent.headers)
 
 
 def _message_of(delivery: Delivery) -> Message:

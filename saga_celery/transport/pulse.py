@@ -13,6 +13,7 @@ from saga_celery.errors import PublishFailed, StoreError
 from saga_celery.transport.heartbeat import running
 from saga_celery.transport.notices import Notice, Notices
 from saga_celery.transport.runtime import Runtime
+from saga_celery.transport.wire import about_delivery
 
 logger = logging.getLogger("saga_celery")
 
@@ -148,7 +149,11 @@ class Pulse:
                 self._notices.put_back(notice)
                 raise
             except Exception:
-                logger.exception("the end of an attempt of saga %s is left to its lease", notice.delivery.saga_id)
+                logger.exception(
+                    "the end of an attempt of saga %s is left to its lease",
+                    notice.delivery.saga_id,
+                    extra=about_delivery(notice.delivery),
+                )
 
     def _deal_with(self, notice: Notice) -> None:
         delivery = notice.delivery

@@ -33,16 +33,30 @@ class Seat:
             request: Celery's worker request.
         """
         headers = request.request_dict
-        headers[WORKER] = self.worker
-        headers[TWIN] = _may_have_twin(headers) and any(
-            _same(headers, other) for other in _in_hand() if other is not request
-        )
+        stamp(headers, WORKER, self.worker)
+        twin = _may_have_twin(headers) and any(_same(headers, other) for other in _in_hand() if other is not request)
+        stamp(headers, TWIN, twin)
         self._requests[request.id] = request
 
     def headers_of(self, task_id: str) -> Mapping[str, Any] | None:
         """The headers of a delivery that is still in hand."""
         request = self._requests.get(task_id)
         return None if request is None else request.request_dict
+
+
+def stamp(headers: dict[str, Any], name: str, value: Any) -> None:
+    """Write something into a request that arrives, for the process that runs it.
+
+    Args:
+        headers: those of the message. Instrumentations such as Sentry's put a second set inside, and where there is
+            one the task sees nothing else.
+        name: of the header.
+        value: plain.
+    """
+    headers[name] = value
+    inner = headers.get("headers")
+    if isinstance(inner, dict):
+        inner[name] = value
 
 
 def worker_of(request: Any) -> str:

@@ -15,10 +15,18 @@ from saga_celery.transport import wire
 
 MOST_PARTS = 500
 """Parts of an argument that are looked at; Celery cuts the text off at 1024 characters anyway."""
+LONGEST = 1024
+"""Characters of either text."""
+PLACE = ("saga_id", "saga_name", wire.STEP, wire.ITEM, wire.DIRECTION, wire.ATTEMPT)
+"""The headers that are shown before the arguments, as if they were some, for monitors show and search nothing else."""
 
 
 def shown_call(
-    task: Any | None, args: Sequence[Any], kwargs: Mapping[str, Any], redaction: Redaction
+    task: Any | None,
+    args: Sequence[Any],
+    kwargs: Mapping[str, Any],
+    redaction: Redaction,
+    headers: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """The headers by which Celery shows arguments.
 
@@ -27,14 +35,28 @@ def shown_call(
         args: its positional arguments.
         kwargs: the others.
         redaction: tells what is hidden.
+        headers: those of the message, which tell its place in its saga; None: it has none.
     """
+    place = {name: headers[name] for name in PLACE if name in headers} if headers else {}
     names = parameters_of(task)
     named = zip(args, [*names, *[""] * len(args)], strict=False)
     hidden = [HIDDEN if redaction.hides(name) else each for each, name in named]
     return {
-        "argsrepr": saferepr(redaction.value(tuple(hidden), most=MOST_PARTS), maxlen=1024),
-        "kwargsrepr": saferepr(redaction.value(dict(kwargs), most=MOST_PARTS), maxlen=1024),
+        "argsrepr": saferepr(redaction.value(tuple(hidden), most=MOST_PARTS), maxlen=LONGEST),
+        "kwargsrepr": _behind(place, redaction.value(_others(kwargs, place), most=MOST_PARTS)),
     }
+
+
+def _others(kwargs: Mapping[str, Any], place: Mapping[str, Any]) -> dict[str, Any]:
+    """A task's own argument of the same name does not pass for the saga's."""
+    return {name: value for name, value in kwargs.items() if name not in place}
+
+
+def _behind(place: Mapping[str, Any], kwargs: dict[str, Any]) -> str:
+    """The place is short and plain, so the slow representation that bounds and cuts is spared it."""
+    front = ", ".join(f"{name!r}: {value!r}" for name, value in place.items())[: LONGEST * 3 // 4]
+    shown: str = saferepr(kwargs, maxlen=LONGEST - len(front))
+    return f"{{{front}, {shown[1:]}" if front and kwargs else f"{{{front}{shown[1:]}"
 
 
 def parameters_of(task: Any | None) -> tuple[str, ...]:
@@ -64,6 +86,6 @@ def redact_retries(celery: Celery, redaction: Any) -> None:
         if not headers or not headers.get("retries") or not wire.is_delivery(headers):
             return
         args, kwargs, *_rest = body
-        headers.update(shown_call(celery.tasks.get(sender), args, kwargs, redaction()))
+        headers.update(shown_call(celery.tasks.get(sender), args, kwargs, redaction(), headers))
 
     signals.before_task_publish.connect(before_publish, weak=False)

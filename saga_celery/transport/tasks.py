@@ -9,6 +9,7 @@ from typing import Any
 from celery.exceptions import Reject
 
 from saga_celery.core.events import AttemptLost, AttemptStarted, Nudged
+from saga_celery.engine.log_fields import about
 from saga_celery.errors import MessageNotUnderstood, StoreError
 from saga_celery.transport import fields, wire
 from saga_celery.transport.claims import claim
@@ -103,9 +104,10 @@ class Desk:
                 until=time.monotonic() + PATIENCE,
                 on=StoreError,
                 what=f"a message about saga {saga_id}",
+                extra=about(saga_id),
             )
         except StoreError as error:
-            logger.error("a message about saga %s goes back to the queue: %s", saga_id, error)
+            logger.error("a message about saga %s goes back to the queue: %s", saga_id, error, extra=about(saga_id))
             time.sleep(PAUSE)
             raise Reject(error, requeue=True) from error
 

@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Any
 
 from saga_celery.core.states import Slot
+from saga_celery.engine.log_fields import about
 from saga_celery.engine.ports import Delivery as HookDelivery
 from saga_celery.engine.ports import Outgoing
 from saga_celery.errors import MessageNotUnderstood
@@ -21,11 +22,17 @@ logger = logging.getLogger("saga_celery")
 VERSION = 1
 MARK = "saga_v"
 """The header by which a message of a saga is known."""
+STEP = "saga_step"
+ITEM = "saga_item"
+DIRECTION = "saga_direction"
 ATTEMPT = "saga_attempt"
 EPOCH = "saga_epoch"
 NOT_AFTER = "saga_not_after"
 HOOK_MARK = "saga_hook_v"
 """The header by which the message of a hook is known."""
+
+_SENTRY_WRITES = "sentry-propagate-traces"
+"""Header that Sentry's instrumentation takes off again; where there is none, it stays and says nothing."""
 
 dropped: Counter[str] = Counter()
 """How many messages were not understood, by the reason; for metrics."""
@@ -85,11 +92,13 @@ def headers_of(message: Outgoing, settings: Settings, not_after: datetime | None
     """
     dated = {} if not_after is None else {NOT_AFTER: not_after.timestamp()}
     return {
-        **_context(message.headers, settings),
+        **_traced(_context(message.headers, settings)),
         MARK: VERSION,
         "saga_id": message.saga_id,
         "saga_name": message.saga_name,
-        "saga_step": message.slot.step,
+        STEP: message.slot.step,  # these three for whoever reads headers; it is the slot that is gone by
+        ITEM: message.slot.item,
+        DIRECTION: message.slot.direction.value,
         "saga_slot": fields.plain(message.slot),
         ATTEMPT: message.attempt,
         EPOCH: message.epoch,
@@ -107,9 +116,10 @@ def headers_of(message: Outgoing, settings: Settings, not_after: datetime | None
 def hook_headers_of(delivery: HookDelivery, settings: Settings) -> dict[str, Any]:
     """The headers of a hook's message."""
     return {
-        **_context(delivery.headers, settings),
+        **_traced(_context(delivery.headers, settings)),
         HOOK_MARK: VERSION,
         "saga_id": delivery.saga_id,
+        "saga_name": delivery.payload["saga_name"],
         "saga_event": delivery.event,
         "saga_event_id": delivery.id,
         "saga_report_to": settings.queue,
@@ -142,6 +152,11 @@ def _context(headers: Mapping[str, str], settings: Settings) -> dict[str, str]:
     return {name: value for name, value in headers.items() if name in allowed}
 
 
+def _traced(context: dict[str, str]) -> dict[str, Any]:
+    """Sentry would write its trace anew, that of whoever sends, over the one that the saga was started in."""
+    return {**context, _SENTRY_WRITES: False} if "sentry-trace" in context else dict(context)
+
+
 def is_delivery(headers: Mapping[str, Any] | None) -> bool:
     """Tell whether a message claims to belong to a saga."""
     return bool(headers) and MARK in (headers or {})
@@ -172,6 +187,11 @@ def delivery_from(headers: Mapping[str, Any]) -> Delivery:
         action_attempt=attempt,
         not_after=fields.moment(headers[NOT_AFTER], NOT_AFTER) if NOT_AFTER in headers else None,
     )
+
+
+def about_delivery(delivery: Delivery) -> dict[str, Any]:
+    """The fields of a log record about a delivery, for threads in which no task runs."""
+    return about(delivery.saga_id, delivery.saga_name, slot=delivery.slot, attempt=delivery.attempt)
 
 
 def drop(what: str, reason: MessageNotUnderstood) -> None:

@@ -38,8 +38,9 @@ ELSEWHERE = {
     'pip install "saga-celery[cli]" fastapi "sqlalchemy[asyncio]" aiosqlite\n': "the same",
     'pip install "saga-celery[django,cli]"\n': "the same",
     'pip install "saga-celery[flower]"\n': "the same",
-    'pip install "saga-celery[metrics]"\n': "the same",
     'pip install "saga-celery[ui]"\n': "the same",
+    'pip install "saga-celery[metrics]"\n': "the same",
+    'pip install "saga-celery[otel]"\n': "the same",
 }
 """Blocks that other tests run."""
 
@@ -115,6 +116,7 @@ class Reader:
         psutil.wait_procs(late, timeout=20)
 
     def _python(self, name: str, text: str, *, added: bool) -> str:
+        (self.folder / name).parent.mkdir(exist_ok=True)
         with (self.folder / name).open("a" if added else "w") as file:
             file.write(text)
         return "" if "/" in name else self._shell(f"python {name}")
@@ -152,6 +154,7 @@ PAGES = (
     "hooks",
     "limits",
     "metrics",
+    "monitoring",
     "operators",
     "outages",
     "parallel",
@@ -159,6 +162,7 @@ PAGES = (
     "results",
     "starting",
     "testing",
+    "tracing",
     "typing",
     "unknown-outcomes",
     "waits",
@@ -181,6 +185,10 @@ SAID = {
     "hooks": ["order-1: saga_completed\norder-2: saga_compensated"],
     "limits": ["the whole report"],
     "metrics": ['saga_open{saga="shop.order",state="pending"} 2.0', "saga_up 1.0", "401 200\n"],
+    "monitoring": [
+        "'saga_step': 'charge', 'saga_item': 0, 'saga_direction': 'action', 'saga_attempt': 1, 'card': '***'",
+        "saga-completed shop.order celery\n",
+    ],
     "operators": ["request ['post', 'wrap']\n\nposted: tea in red paper"],
     "parallel": ["1 cream\n1 jam\n1 scones\n1 tea\n"],
     "pivot": ["COMPENSATED declined\nFAILED print_it exhausted ['hold', 'charge', 'print_it', 'print_it', 'print_it']"],
@@ -194,6 +202,12 @@ SAID = {
         "True True False\nanother order under this key: True\nstarted before: PENDING",
         "2 [True, True, False]\nnone of them: OrderSaga: key=''; a key is printable text",
         "order-2",
+    ],
+    "tracing": [
+        "WARNING [shop.order/charge request-7] charging 1200\nWARNING [shop.order/charge request-7] refunding\n",
+        '"correlation_id": "request-7", "cents": 1200, "event": "charging"}',
+        '"fingerprint": ["{{ default }}", "shop.order", "ship"]}',
+        "POST /order\nshop.order compensated\nshop.order compensating\nshop.order/charge\nshop.order/charge (comp",
     ],
     "typing": ["Success: no issues found in 1 source file\n\n7\n"],
     "unknown-outcomes": [

@@ -12,7 +12,7 @@ import redis
 from celery import Celery
 
 from saga_celery.settings import Settings
-from saga_celery.transport import end_calls
+from saga_celery.transport import aside, end_calls
 from saga_celery.transport.end_calls import CHANNEL, EndCaller, RedisEars, can_call
 from saga_celery.transport.publisher import CeleryTransport
 from tests.servers import EmbeddedRedis
@@ -131,16 +131,16 @@ def test_there_is_a_connection_only_while_somebody_waits(app, server, prefix, ea
 
 def test_many_ends_go_out_in_one_call(app, ears, server, prefix, monkeypatch):
     """What is said while the connection is being made goes out together, and what is too much is dropped."""
-    monkeypatch.setattr(end_calls, "MOST_UNSAID", 3)
+    monkeypatch.setattr(aside, "MOST_UNSAID", 3)
     subscribed(ears, server, prefix)
     connected = threading.Event()
-    quick = end_calls.Broker.use
+    quick = aside.Broker.use
 
     def slow(broker, act):
         assert connected.wait(PATIENCE)
         return quick(broker, act)
 
-    monkeypatch.setattr(end_calls.Broker, "use", slow)
+    monkeypatch.setattr(aside.Broker, "use", slow)
     caller = EndCaller(app)
     caller.say("first")
     until(lambda: not caller._unsaid, "the first one is not taken")
@@ -163,7 +163,7 @@ def test_nobody_waits_for_a_redis_that_does_not_answer(monkeypatch):
         raise ConnectionError("away")
 
     monkeypatch.setattr(end_calls, "quick_connection", connecting)
-    monkeypatch.setattr(end_calls.Broker, "use", connecting)
+    monkeypatch.setattr(aside.Broker, "use", connecting)
     app = app_at("redis://127.0.0.1:1/0")
     ears, caller = RedisEars(app), EndCaller(app)
     assert ears.heard(0) == []
@@ -230,7 +230,7 @@ def test_a_redis_that_forbids_calls_still_takes_messages(redis_server, server, p
 
 
 def test_the_thread_that_calls_goes_and_comes_again(app, ears, server, prefix, monkeypatch):
-    monkeypatch.setattr(end_calls, "LINGER", 0.01)
+    monkeypatch.setattr(aside, "LINGER", 0.01)
     subscribed(ears, server, prefix)
     caller = EndCaller(app)
     for saga_id in "ab":
@@ -258,7 +258,7 @@ def test_the_child_of_a_fork_calls_on_a_connection_of_its_own(app, ears, server,
     assert list(heard(ears)) == ["parent"]
     child = os.fork()
     if child == 0:
-        end_calls.LINGER = 0.01
+        aside.LINGER = 0.01
         caller.say("child")
         until(lambda: caller._thread is None, "it goes once it has spoken")
         os._exit(0)

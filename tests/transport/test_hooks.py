@@ -15,7 +15,7 @@ from saga_celery.transport.participant import Participant
 from saga_celery.transport.reports import HookEnded, seal, unseal
 from saga_celery.transport.tasks import Desk
 
-EVENT = {"id": "e-1", "event": "saga_failed"}
+EVENT = {"id": "e-1", "event": "saga_failed", "saga_name": "shop.order"}
 DELIVERY = Delivery(id="e-1", saga_id="s-1", event="saga_failed", task="ops.page", payload=EVENT)
 KEYED = Settings(hmac_keys={"new": "two"})
 

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 from celery import Celery
+from celery.app.task import Context
 from celery.exceptions import SoftTimeLimitExceeded
 
 from saga_celery.core.events import AttemptLost, AttemptStarted
@@ -22,7 +23,7 @@ from saga_celery.transport.notices import Notices
 from saga_celery.transport.patience import hold
 from saga_celery.transport.pulse import Pulse
 from saga_celery.transport.reports import Begun
-from saga_celery.transport.seat import Seat
+from saga_celery.transport.seat import Seat, has_twin, worker_of
 from saga_celery.transport.wire import delivery_from, headers_of
 from tests.transport.lab import outgoing
 
@@ -251,6 +252,17 @@ def test_a_twin_is_another_copy_in_the_same_hands():
     assert [each.request_dict["saga_twin"] for each in (first, second, other)] == [False, True, False]
     assert seat.headers_of(first.id)["saga_worker"] == seat.worker
     assert delivery_from(first.request_dict).saga_id == sent.saga_id
+
+
+def test_a_task_that_sees_only_a_second_set_of_headers_sees_its_worker_all_the_same():
+    """Sentry and others put one inside of the first; Celery then shows the task nothing else."""
+    request = request_of(outgoing("ok"))
+    request.request_dict["headers"] = dict(request.request_dict)
+    seat = Seat("w@host")
+    seat.received(request)
+    seen = SimpleNamespace(headers=Context(request.request_dict).headers, hostname="w@host")
+    assert worker_of(seen) == seat.worker
+    assert not has_twin(seen)
 
 
 @pytest.mark.parametrize(("safe", "resends", "redelivered", "runs"), [

@@ -11,7 +11,7 @@ from celery.app.amqp import AMQP
 
 from saga_celery.app.payloads import payloads_of
 from saga_celery.core.events import AttemptFailed, AttemptSucceeded
-from saga_celery.core.states import Slot
+from saga_celery.core.states import Direction, Message, Slot
 from saga_celery.engine.packed import APART, SEALED
 from saga_celery.engine.redaction import Redaction
 from saga_celery.errors import MessageNotUnderstood, PayloadMissing, PublishFailed
@@ -61,7 +61,23 @@ def test_arguments_are_shown_without_what_is_redacted(celery: Celery) -> None:
 
     assert args == [SECRET, 5, {"token": SECRET}, "rest"]
     assert options["argsrepr"] == "('***', 5, {'token': '***'}, 'rest')"
-    assert options["kwargsrepr"] == "{}"
+
+
+def test_a_monitor_finds_all_messages_of_a_saga_and_the_place_of_each(celery: Celery) -> None:
+    transport = Sent(celery, Settings())
+    message = Message(task="card.charge", kwargs={"card": SECRET, "saga_id": "another", "note": "x" * 5_000})
+    sent = outgoing("card.charge", slot=Slot("charge", 3, Direction.COMPENSATION), attempt=2, message=message)
+    transport.send([sent])
+    ((_, _, kwargs, options),) = transport.sent
+
+    place = (
+        f"{{'saga_id': '{sent.saga_id}', 'saga_name': 'shop.order', 'saga_step': 'charge', 'saga_item': 3, "
+        "'saga_direction': 'compensation', 'saga_attempt': 2, 'card': '***', "
+    )
+    assert options["kwargsrepr"].startswith(place)
+    assert SECRET not in options["kwargsrepr"]
+    assert len(options["kwargsrepr"]) < 1_100
+    assert kwargs == message.kwargs
 
 
 def test_a_task_of_another_codebase_is_known_by_names_of_keywords_only(celery: Celery) -> None:
@@ -80,12 +96,13 @@ def test_a_retry_of_the_task_itself_is_redacted_as_well(celery: Celery) -> None:
     found: list[dict[str, Any]] = []
     for headers in ({"saga_v": 1, "retries": 1}, {"saga_v": 1, "retries": 0}, {"retries": 1}):
         message = AMQP(celery).as_task_v2("id", "card.charge", (SECRET, 5), {}, retries=headers["retries"])
-        own = {**message.headers, **headers}
+        own = {**message.headers, **headers, "saga_id": "saga-1"}
         from celery import signals
 
         signals.before_task_publish.send(sender="card.charge", headers=own, body=message.body)
         found.append(own)
     assert [SECRET in each["argsrepr"] for each in found] == [False, True, True]
+    assert [each["kwargsrepr"] for each in found] == ["{'saga_id': 'saga-1'}", "{}", "{}"]
 
 
 # ------------------------------------------------------------------------------------------------- workers of each kind

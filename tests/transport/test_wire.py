@@ -45,6 +45,25 @@ def test_headers_there_and_back():
     assert (found.report_to, found.not_after) == ("saga", None)
 
 
+def test_the_place_can_be_read_without_the_slot():
+    headers = wire.headers_of(outgoing("ok", slot=SLOT, attempt=2), OPEN)
+    place = ("saga_name", "saga_step", "saga_item", "saga_direction", "saga_attempt")
+    assert [headers[name] for name in place] == ["shop.order", "charge", 3, "compensation", 2]
+
+
+def test_a_message_of_an_earlier_release_lacks_them_and_is_understood():
+    headers = wire.headers_of(outgoing("ok", slot=SLOT), OPEN)
+    for name in (wire.STEP, wire.ITEM, wire.DIRECTION):
+        del headers[name]
+    assert wire.delivery_from(headers).slot == SLOT
+
+
+def test_sentry_is_told_to_leave_a_trace_that_is_there():
+    sent = outgoing("ok", headers={"sentry-trace": "1-1"})
+    assert wire.headers_of(sent, OPEN)["sentry-propagate-traces"] is False
+    assert "sentry-propagate-traces" not in wire.headers_of(outgoing("ok"), OPEN)
+
+
 def test_the_date_there_and_back():
     date = datetime(2030, 1, 1, 12, 0, 0, 250_000, tzinfo=UTC)
     headers = json.loads(json.dumps(wire.headers_of(outgoing("ok"), OPEN, date)))
