@@ -56,7 +56,12 @@ def test_it_leaves_what_is_beside_it_alone(unmigrated):
 
 
 def test_nothing_is_counted_twice_or_lost_by_a_reading_that_failed(shop, scrape, broken):
-    scrape()
+    shop.completed()
+    for _ in range(2):  # the first reading, and a later one
+        broken.append(StoreUnavailable("gone"))
+        assert scrape()["saga_up"] == 0
+        broken.clear()
+        assert scrape()["saga_finished_total{saga=shop.order,outcome=completed}"] == 1
     shop.completed()
     broken.append(StoreUnavailable("gone"))
     assert scrape()["saga_up"] == 0
@@ -64,8 +69,8 @@ def test_nothing_is_counted_twice_or_lost_by_a_reading_that_failed(shop, scrape,
     assert "saga_started_total{saga=shop.order}" not in scrape()
     broken.clear()
     samples = scrape()
-    assert samples["saga_finished_total{saga=shop.order,outcome=completed}"] == 2
-    assert samples["saga_started_total{saga=shop.order}"] == 2
+    assert samples["saga_finished_total{saga=shop.order,outcome=completed}"] == 3
+    assert samples["saga_started_total{saga=shop.order}"] == 3
     attempts = "saga_step_attempts_total{saga=shop.order,step=charge,direction=action,outcome=succeeded}"
     assert samples[attempts] == 2
 

@@ -7,9 +7,10 @@ from datetime import timedelta
 import pytest
 import sqlalchemy as sa
 from celery import Celery
+from celery.canvas import Signature
 from sqlalchemy.orm import Session
 
-from saga_celery import Saga, SagaApp, sleep, wait_for
+from saga_celery import Retry, Saga, SagaApp, parallel, sleep, step, wait_for
 from saga_celery.contrib.metrics import meter
 from saga_celery.contrib.metrics.tally import SAGA_BOUNDS, STEP_BOUNDS, Distribution
 from saga_celery.core import events as e
@@ -131,6 +132,35 @@ def test_a_parked_saga_that_goes_on_and_is_parked_again_failed_twice(shop, scrap
         assert state.status is SagaStatus.RUNNING
         shop.fail(saga_id, Slot("label"), attempt=state.step("label").action.attempt)
         assert scrape()["saga_finished_total{saga=shop.parcel,outcome=failed}"] == failed
+
+
+def test_a_saga_with_two_dead_letters_failed_once(shop, scrape):
+    class TwinSaga(Saga[Order]):
+        name = "shop.twin"
+
+        @step(pivot=True, retry=Retry(attempts=1))
+        def pay(self, order: Order) -> Signature[str]:
+            return self.task("card.pay", order.cents)
+
+        with parallel():
+
+            @step(retry=Retry(attempts=1), no_compensation="behind the pivot")
+            def left(self, order: Order) -> Signature[str]:
+                return self.task("shop.left", order.sku)
+
+            @step(retry=Retry(attempts=1), no_compensation="behind the pivot")
+            def right(self, order: Order) -> Signature[str]:
+                return self.task("shop.right", order.sku)
+
+    scrape()
+    saga_id = TwinSaga.start(Order(sku="tea", cents=5)).id
+    shop.news(saga_id, e.Nudged())
+    shop.succeed(saga_id, "pay", "p-1")
+    shop.fail(saga_id, Slot("left"))
+    assert len(shop.fail(saga_id, Slot("right")).letters) == 2
+    samples = scrape()
+    assert samples["saga_finished_total{saga=shop.twin,outcome=failed}"] == 1
+    assert samples["saga_dead_letters{saga=shop.twin,reason=exhausted}"] == 2
 
 
 def test_a_saga_that_ended_long_ago_and_is_undone_now_ends_once_more(shop, scrape):
