@@ -6,9 +6,10 @@ import pytest
 import sqlalchemy as sa
 
 from saga_celery.core.states import SagaStatus
+from saga_celery.engine.ports import Stuck, Trouble
 from saga_celery.store.schema import saga, saga_awaited, saga_history, saga_step, saga_tag
 from tests.lending import make_tables
-from tests.store.examples import change, due, new, started
+from tests.store.examples import CHARGE, change, due, new, started
 
 FINISHED = 50_000
 
@@ -71,6 +72,20 @@ def test_a_sweep_reads_only_what_is_due(crowded, clock):
     (plan,) = plans_of(crowded, lambda: crowded.overdue(200, 30.0))
     assert "ix_saga_awaited_due_at" in plan, plan
     assert scans(plan) == []
+
+    crowded.stuck.record(Stuck(saga_id="open1", slot=CHARGE, attempt=1, trouble=Trouble.NOT_BEGUN), [])
+    looks = plans_of(
+        crowded,
+        lambda: (
+            crowded.stuck.overdue(60.0, 100),
+            crowded.stuck.still(["open7"], overdue=60.0),
+            crowded.stuck.forget(overdue=60.0),
+        ),
+    )
+    assert len(looks) == 5
+    assert "ix_saga_awaited_due_at" in looks[0], looks[0]
+    for look in looks:
+        assert [line for line in scans(look) if " saga_stuck" not in line] == [], look
 
 
 def test_a_transition_reads_only_its_own_rows(crowded):

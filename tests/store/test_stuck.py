@@ -14,7 +14,6 @@ from saga_celery.store.clock import DatabaseClock
 from saga_celery.store.queries import IN_VAIN
 from saga_celery.store.schema import saga_awaited, saga_stuck
 from tests.store.examples import CHARGE, due, moved, started
-from tests.store.test_query_plans import crowded, plans_of, scans  # noqa: F401 - the first one is a fixture
 
 SWEEPERS = 4
 
@@ -143,19 +142,3 @@ def test_where_what_hooks_are_told_can_not_be_stored_nobody_was_told(store):
     with pytest.raises(StoreError, match="refused"):
         store.stuck.record(stuck(), [replace(page("e1"), task=None)])
     assert told(store) == []
-
-
-def test_to_look_reads_no_finished_saga(crowded):  # noqa: F811 - the fixture
-    crowded.stuck.record(stuck("open1"), [])
-    looks = plans_of(
-        crowded,
-        lambda: (
-            crowded.stuck.overdue(60.0, 100),
-            crowded.stuck.still(["open7"], overdue=60.0),
-            crowded.stuck.forget(overdue=60.0),
-        ),
-    )
-    assert len(looks) == 5
-    assert "ix_saga_awaited_due_at" in looks[0], looks[0]
-    for plan in looks:
-        assert [line for line in scans(plan) if " saga_stuck" not in line] == [], plan
