@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import socket
 import subprocess
 import sys
 import threading
@@ -20,6 +21,7 @@ import pytest
 
 from tests.cli.conftest import own_registry, shop, unmigrated
 from tests.installed import install_entry_points
+from tests.polling import await_that
 
 __all__ = ["own_registry", "shop", "unmigrated"]
 
@@ -77,6 +79,8 @@ class Flower:
         if not (listens and self.port):
             self.stop()
             pytest.fail("Flower does not listen:\n" + "".join(self.log))
+        # Flower 2.0 tells where it listens before it does.
+        await_that(self._answers, lambda: "Flower does not listen", seconds=PATIENCE, poll=0.05)
 
     def ask(self, path: str, *, method: str = "GET", body: Any = None, **headers: str) -> Answer:
         """Ask once; redirects are answers. Underscores in names of headers are hyphens. A body is JSON, unless said."""
@@ -111,6 +115,11 @@ class Flower:
                 if self._ports():
                     self._listens.set()
         self._listens.set()  # it has ended
+
+    def _answers(self) -> bool:
+        with suppress(ConnectionRefusedError), socket.create_connection(("127.0.0.1", self.port), PATIENCE):
+            return True
+        return False
 
     def _ports(self) -> list[int]:
         return [int(port) for port in re.findall(r"Visit me at http://127\.0\.0\.1:(\d+)", "".join(self.log))]
