@@ -43,10 +43,11 @@ test: $(STAMP) ## run all tests; those of core and engine alone must reach every
 	@$(BIN)/coverage report --include='saga_celery/core/*,saga_celery/engine/*' --fail-under=100
 	@$(BIN)/python -m pytest -n $(WORKERS) $(MEASURED:%=--ignore=%) $(ARGS)
 
-soak: $(STAMP) ## killed workers, trips among dying ones, 1,000 requests at each app, on each database (ARGS=…)
+soak: $(STAMP) ## killed workers, trips among dying ones, 1,000 requests at each app, on each database, an operator among 2,000 sagas (ARGS=…)
 	@SAGA_SOAK=$${SAGA_SOAK:-200} $(BIN)/python -m pytest -n0 --durations=4 tests/acceptance/test_charges.py $(ARGS)
 	@SAGA_SOAK_TRIPS=$${SAGA_SOAK_TRIPS:-500} $(BIN)/python -m pytest -n0 --durations=4 tests/acceptance/test_trips.py $(ARGS)
 	@SAGA_SOAK_REQUESTS=$${SAGA_SOAK_REQUESTS:-1000} $(BIN)/python -m pytest -n0 --durations=6 tests/acceptance/test_shop_requests.py tests/acceptance/test_agency_requests.py $(ARGS)
+	@SAGA_SOAK_CONSOLE=$${SAGA_SOAK_CONSOLE:-2000} $(BIN)/python -m pytest -n0 --durations=4 tests/acceptance/test_flower_console.py $(ARGS)
 
 check: lint types fence ## all that CI runs: lint, types, fence, tests
 	@$(MAKE) test

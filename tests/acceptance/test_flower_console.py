@@ -113,6 +113,7 @@ def desk(redis_server, tmp_path, sqlite_url, page) -> Iterator[Desk]:
         yield Desk(deployment, folder, page, f"http://127.0.0.1:{flower.port}")
 
 
+@pytest.mark.timeout(300 + ORDERS)
 def test_an_operator_at_three_in_the_morning(desk):
     desk.deployment.python(START_SALES)
     desk.deployment.python(START_ORDERS.format(count=ORDERS))
@@ -126,7 +127,7 @@ def test_an_operator_at_three_in_the_morning(desk):
     repairs_a_compensation_with_another_argument(desk)
     answers_an_approval(desk)
     retries_many(desk)
-    desk.deployment.await_that(lambda: desk.deployment.ended() == ORDERS + 5, "the end of all", seconds=280)
+    desk.deployment.await_that(lambda: desk.deployment.ended() == ORDERS + 5, "the end of all", seconds=200 + ORDERS / 2)
 
 
 def waits(desk: Desk, key: str) -> bool:
