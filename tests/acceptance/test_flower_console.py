@@ -127,7 +127,8 @@ def test_an_operator_at_three_in_the_morning(desk):
     repairs_a_compensation_with_another_argument(desk)
     answers_an_approval(desk)
     retries_many(desk)
-    desk.deployment.await_that(lambda: desk.deployment.ended() == ORDERS + 5, "the end of all", seconds=200 + ORDERS / 2)
+    everything = lambda: desk.deployment.ended() == ORDERS + 5  # noqa: E731
+    desk.deployment.await_that(everything, "the end of all", seconds=200 + ORDERS / 2)
 
 
 def waits(desk: Desk, key: str) -> bool:

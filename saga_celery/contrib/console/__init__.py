@@ -6,7 +6,7 @@ what, requests and CSRF protection are the business of the surface that mounts i
 
 from saga_celery.contrib.console.actions import VERBS, act
 from saga_celery.contrib.console.answers import Problem, problem
-from saga_celery.contrib.console.assets import ASSETS, HEADERS, Asset, asset
+from saga_celery.contrib.console.assets import ASSETS, HEADERS, Asset, asset, embedded
 from saga_celery.contrib.console.bulk import BULK_VERBS, act_on_many, matching
 from saga_celery.contrib.console.graph import GRAPH_TYPE, draw, graph
 from saga_celery.contrib.console.listing import counts, sagas
@@ -27,6 +27,7 @@ __all__ = [
     "asset",
     "counts",
     "draw",
+    "embedded",
     "graph",
     "look",
     "matching",

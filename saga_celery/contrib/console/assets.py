@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -48,6 +49,18 @@ class Asset:
 
     body: bytes
     content_type: str
+
+
+def embedded() -> str:
+    """The elements of the page, its script among them, for a page around it that has a `<main>` already.
+
+    Raises:
+        ValueError: the page has no body.
+    """
+    body = re.search(r"<body>(.*)</body>", asset("index.html").body.decode(), re.DOTALL)
+    if body is None:
+        raise ValueError("the console's page has no body")
+    return re.sub(r"(</?)main\b", r"\1div", body[1])
 
 
 @cache

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from functools import cache
 from importlib.resources import files
 
@@ -28,7 +27,8 @@ _PAGE = """\
 
 def page_template() -> str:
     """A template of Tornado's that extends Flower's `base.html`."""
-    return _PAGE.format(style=OWN_STYLE, body=_body().replace("{", "{!"))  # "{!" is Tornado's for a brace that is none
+    body = console.embedded().replace("{", "{!")  # "{!" is Tornado's for a brace that is none
+    return _PAGE.format(style=OWN_STYLE, body=body)
 
 
 def file(name: str) -> Asset:
@@ -41,15 +41,6 @@ def file(name: str) -> Asset:
         KeyError: there is no such file.
     """
     return _own_style() if name == OWN_STYLE else console.asset(name)
-
-
-def _body() -> str:
-    """Of the console's page; Flower's page has a `<main>` already."""
-    whole = console.asset("index.html").body.decode()
-    body = re.search(r"<body>(.*)</body>", whole, re.DOTALL)
-    if body is None:
-        raise ValueError("the console's page has no body")
-    return re.sub(r"(</?)main\b", r"\1div", body[1])
 
 
 @cache

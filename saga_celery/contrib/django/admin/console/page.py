@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
@@ -35,12 +34,7 @@ def page_headers() -> Mapping[str, str]:
 
 def body() -> SafeString:
     """The elements of the console's page and its scripts, for a page that has a `<main>` already."""
-    whole = console.asset("index.html").body.decode()
-    found = re.search(r"<head\b[^>]*>(.*)</head>\s*<body\b[^>]*>(.*)</body>", whole, re.DOTALL)
-    if found is None:
-        raise ValueError("the console's page has no head and body")
-    scripts = "".join(re.findall(r"<script\b[^>]*></script>", found[1]))
-    return mark_safe(re.sub(r"(</?)main\b", r"\1div", found[2]) + scripts)  # noqa: S308 - a file of ours
+    return mark_safe(console.embedded())  # noqa: S308 - a file of ours
 
 
 def file(name: str) -> Asset:
