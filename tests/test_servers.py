@@ -237,12 +237,13 @@ def test_a_left_process_fails_the_run(tmp_path):
 
 
 def test_the_header_names_what_is_covered_and_what_is_not():
-    databases, brokers, browsers = conftest.pytest_report_header()
+    databases, brokers, browsers, tools = conftest.pytest_report_header()
     assert databases.startswith("databases: sqlite (a file)")
     assert brokers.startswith("brokers: ")
     assert all(name in databases for name in ("postgresql", "mariadb"))
     assert all(name in brokers for name in ("redis", "rabbitmq"))
     assert "chromium" in browsers
+    assert "promtool" in tools
 
 
 class TestWarmPython:

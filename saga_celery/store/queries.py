@@ -476,7 +476,7 @@ class Queries:
     def _all(self, query: sa.Select[Any], **options: Any) -> Sequence[Any]:
         def once() -> Sequence[Any]:
             with self._connections.autocommit() as connection:
-                return connection.execute(query, execution_options=options).all()
+                return connection.execute(query.execution_options(**options)).all()
 
         return self._connections.reconnected(once)
 

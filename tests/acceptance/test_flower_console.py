@@ -109,8 +109,15 @@ def desk(redis_server, tmp_path, sqlite_url, page) -> Iterator[Desk]:
         install_entry_points(tmp_path)
         flower = Flower(tmp_path, "--basic_auth=ann:s3cret", **deployment.environment)
         stack.callback(flower.stop)
+        # It knows the tasks alone whose events it has heard.
+        deployment.await_that(lambda: hears(flower, len(applications)), "a Flower that hears all workers")
         page.set_extra_http_headers(ANN)
         yield Desk(deployment, folder, page, f"http://127.0.0.1:{flower.port}")
+
+
+def hears(flower: Flower, workers: int) -> bool:
+    told = flower.ask("/workers?json=1", **ANN).json["data"]
+    return sum(bool(worker["status"]) for worker in told) == workers
 
 
 @pytest.mark.timeout(300 + ORDERS)
