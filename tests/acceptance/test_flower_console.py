@@ -40,6 +40,10 @@ for number in range({count} // len(orders) + 1):  # the same orders again, under
     some = orders[: {count} - number * len(orders)]
     start_orders([replace(order, id=order.id + 100_000 * number) for order in some])
 """
+ENABLE_EVENTS = """
+from workers.coordinator import app
+assert len(app.control.enable_events(reply=True, timeout=90, limit={workers})) == {workers}
+"""
 START_SALES = """
 from tests.acceptance.flower_desk import ParcelSaga, Sale, SaleSaga
 for number in (1, 2, 3):
@@ -109,7 +113,8 @@ def desk(redis_server, tmp_path, sqlite_url, page) -> Iterator[Desk]:
         install_entry_points(tmp_path)
         flower = Flower(tmp_path, "--basic_auth=ann:s3cret", **deployment.environment)
         stack.callback(flower.stop)
-        # It knows the tasks alone whose events it has heard.
+        # It knows the tasks alone whose events it has heard, and asks for these events every few seconds only.
+        deployment.python(ENABLE_EVENTS.format(workers=len(applications)))
         deployment.await_that(lambda: hears(flower, len(applications)), "a Flower that hears all workers")
         page.set_extra_http_headers(ANN)
         yield Desk(deployment, folder, page, f"http://127.0.0.1:{flower.port}")
