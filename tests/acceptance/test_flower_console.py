@@ -90,6 +90,7 @@ class Desk:
         """For the docs, where they are asked for."""
         if not SCREENSHOTS:
             return
+        whole = self.page.viewport_size
         self.page.set_viewport_size({"width": width, "height": height})
         self.page.evaluate("theme => document.documentElement.setAttribute('data-bs-theme', theme)", scheme)
         with self.page.expect_response("**/sagas/api/sagas**"):
@@ -97,6 +98,7 @@ class Desk:
         self.page.screenshot(path=IMAGES / name)
         assert (IMAGES / name).stat().st_size < MOST
         self.page.evaluate("document.documentElement.setAttribute('data-bs-theme', 'light')")
+        self.page.set_viewport_size(whole)
 
 
 @pytest.fixture

@@ -189,6 +189,9 @@ def test_on_a_phone_nothing_is_cut_off(shop, console_page):
     for place in ("", f"#/saga/{saga_id}"):
         console_page(place)
         assert page.evaluate("document.scrollingElement.scrollWidth") <= PHONE["width"]
+    console_page()
+    page.locator("tbody").get_by_role("link", name="customer=").click()  # nothing lies over it
+    expect(page.locator("tbody tr")).to_have_count(1)
 
 
 # ------------------------------------------------------------------------------------------------------------- actions
