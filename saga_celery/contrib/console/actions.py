@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from typing import Any
 
 from saga_celery.app import SagaApp
 from saga_celery.app.answering import answer
 from saga_celery.contrib.console.arguments import is_hidden
+from saga_celery.contrib.console.request_body import check_body
 from saga_celery.core.events import OperatorAsked, Resolution, Verb
 from saga_celery.core.states import SagaStatus
 from saga_celery.engine.redaction import HIDDEN
-from saga_celery.errors import InputRejected, Refused, StaleVersion
+from saga_celery.errors import InputRejected, StaleVersion
 
 SEND = "send"
 VERBS = ("retry", "skip", "resolve", "cancel", SEND, "suspend", "resume")
@@ -43,23 +43,11 @@ def act(app: SagaApp, saga_id: str, verb: str, body: Any, *, actor: str) -> dict
         SagaNotFound: there is no such saga.
     """
     app.check_schema()
-    _check(verb, body)
-    if not actor.strip():
-        raise Refused(f"{verb}: nobody is named who asks for it")
-    state = _send(app, saga_id, body, actor) if verb == SEND else app.desk.operate(saga_id, _asked(verb, body, actor))
-    return {"id": saga_id, "verb": verb, "state": state.value}
-
-
-def _check(verb: str, body: Any) -> None:
     if verb not in VERBS:
         raise InputRejected(f"there is no action {verb!r}; known are: {', '.join(VERBS)}")
-    if not isinstance(body, Mapping):
-        raise InputRejected("what is sent is no JSON object")
-    for name in body:
-        if name not in FIELDS:
-            close = difflib.get_close_matches(str(name), FIELDS, n=1)
-            hint = f"did you mean {close[0]!r}?" if close else f"known are: {', '.join(FIELDS)}"
-            raise InputRejected(f"{verb}: there is no field {name!r}; {hint}")
+    check_body(verb, body, FIELDS, actor=actor)
+    state = _send(app, saga_id, body, actor) if verb == SEND else app.desk.operate(saga_id, _asked(verb, body, actor))
+    return {"id": saga_id, "verb": verb, "state": state.value}
 
 
 def _asked(verb: str, body: Mapping[str, Any], actor: str) -> OperatorAsked:

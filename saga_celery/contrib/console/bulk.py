@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -10,9 +9,10 @@ from saga_celery.app import SagaApp
 from saga_celery.app.selection import Operated, operate_each
 from saga_celery.contrib.console.criteria import criteria
 from saga_celery.contrib.console.parameters import wanted
+from saga_celery.contrib.console.request_body import check_body
 from saga_celery.core.events import OperatorAsked, Verb
 from saga_celery.definition.resolutions import resolution_of
-from saga_celery.errors import InputRejected, Refused, SagaError, SagaNotFound, StaleVersion
+from saga_celery.errors import InputRejected, SagaError, SagaNotFound, StaleVersion
 from saga_celery.store.views import SagaRow
 
 BULK_VERBS = ("retry", "skip", "resolve", "cancel", "suspend", "resume")
@@ -71,15 +71,7 @@ def act_on_many(app: SagaApp, verb: str, body: Any, *, actor: str) -> dict[str, 
 def _asked(verb: str, body: Any, actor: str) -> OperatorAsked:
     if verb not in BULK_VERBS:
         raise InputRejected(f"there is no action {verb!r} for many sagas; known are: {', '.join(BULK_VERBS)}")
-    if not isinstance(body, Mapping):
-        raise InputRejected("what is sent is no JSON object")
-    for name in body:
-        if name not in FIELDS:
-            close = difflib.get_close_matches(str(name), FIELDS, n=1)
-            hint = f"did you mean {close[0]!r}?" if close else f"known are: {', '.join(FIELDS)}"
-            raise InputRejected(f"{verb}: there is no field {name!r}; {hint}")
-    if not actor.strip():
-        raise Refused(f"{verb}: nobody is named who asks for it")
+    check_body(verb, body, FIELDS, actor=actor)
     return OperatorAsked(
         verb=Verb(verb),
         step=_text(verb, body, "step"),

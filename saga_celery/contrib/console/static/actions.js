@@ -15,8 +15,6 @@ const WORDS = {
 };
 const DANGEROUS = ["cancel", "skip"];
 
-export const offersFor = (saga, step) => saga.moves.filter((each) => each.step === step);
-
 export function buttons(saga, offers, again) {
   return h("div", { class: "buttons" }, offers.map((offer, at) => h("button", {
     type: "button", "data-key": offer.verb + offer.step, class: at === 0 && offer.step ? "primary" : DANGEROUS.includes(offer.verb) ? "dangerous" : null,

@@ -16,15 +16,19 @@ export function toggle(sagas, on) {
   }
 }
 
+function forget() {
+  chosen.clear();
+  for (const each of document.querySelectorAll("td.choose input, th.choose input")) each.checked = false;
+}
+
 export function bulk(found, query, again) {
   const narrowed = [...query.keys()].some((name) => name !== "after" && name !== "search");
   if (chosen.size === 0 && !narrowed) return null;
-  const forget = () => { chosen.clear(); for (const each of document.querySelectorAll("td.choose input, th.choose input")) each.checked = false; again(); };
   const many = chosen.size > 0 ? count(chosen.size, "saga") + " chosen" : "All that fit";
   return h("form", { class: "bulk", "aria-label": "many at once", onsubmit: (event) => event.preventDefault() },
     h("strong", null, many + ":"),
     VERBS.map(([verb, word]) => h("button", { type: "button", onclick: () => propose(verb, word, query, again) }, word + " …")),
-    chosen.size > 0 && h("button", { type: "button", class: "plain", onclick: forget }, "Forget the choice"));
+    chosen.size > 0 && h("button", { type: "button", class: "plain", onclick: () => { forget(); again(); } }, "Forget the choice"));
 }
 
 async function propose(verb, word, query, again) {
@@ -47,8 +51,7 @@ async function propose(verb, word, query, again) {
   const send = async (given) => {
     const { resolution, ...rest } = given;
     const told = await post("bulk/" + verb, { ...which, ...rest, ...(resolution ? { resolution } : {}) });
-    chosen.clear();
-    for (const each of document.querySelectorAll("td.choose input, th.choose input")) each.checked = false;
+    forget();
     await again(verb + ": " + told.done + " done, " + told.refused.length + " refused");
     if (told.refused.length > 0) open(what, [refusals(told)], null, "Close");
     else close();

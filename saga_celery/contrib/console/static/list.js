@@ -1,6 +1,6 @@
 // The list: what is stuck, how many there are of each state, and the sagas, the newest first.
 
-import { STATES, badge, count, h, sagaLink, seconds, short, spoken, when } from "./elements.js";
+import { STATES, badge, h, sagaLink, seconds, short, spoken, when } from "./elements.js";
 import { ask, session } from "./server.js";
 import { bulk, chosen, toggle } from "./bulk.js";
 
@@ -136,5 +136,5 @@ const withCode = (text) => text.split("`").map((part, at) => (at % 2 ? h("code",
 
 export function flags(saga) {
   return [saga.suspended && h("span", { class: "badge busy" }, "suspended"), saga.overdue && h("span", { class: "badge wrong" }, "overdue"),
-    saga.standing && saga.standing.position && h("span", { class: "quiet under" }, count(saga.standing.position, "") + ". in its queue")];
+    saga.standing && saga.standing.position && h("span", { class: "quiet under" }, "number " + saga.standing.position + " in its queue")];
 }
