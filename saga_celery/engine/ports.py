@@ -271,6 +271,10 @@ class Store(Protocol):
         """
         ...
 
+    def load_with_inbox(self, saga_id: str, *, fresh: bool = True) -> tuple[SagaState | None, Sequence[InboxNews]]:
+        """Read a saga as `load` does, and what `inbox` holds for it, at the price of one read."""
+        ...
+
     def catch_up(self, saga_id: str) -> SagaState | None:
         """Read a saga that others moved on, as it is now; None when it is gone."""
         ...

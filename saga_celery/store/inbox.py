@@ -48,7 +48,7 @@ class InboxRows:
         def once() -> list[InboxNews]:
             with self._connections.autocommit() as connection:
                 rows = connection.execute(query).all()
-            return [InboxNews(saga_id=saga_id, id=row.id, news=_news(row.body)) for row in rows]
+            return [news_from(saga_id, row.id, row.body) for row in rows]
 
         return self._connections.reconnected(once)
 
@@ -189,8 +189,9 @@ def _body(post: InboxNews) -> str:
     return dumps({"news": type(post.news).__name__, **to_json(post.news), **marked})
 
 
-def _news(body: str) -> Posted:
+def news_from(saga_id: str, news_id: str, body: str) -> InboxNews:
+    """News from their row."""
     plain: dict[str, Any] = loads(body)
     kind: Any = POSTED[plain["news"]]
     found: Posted = decoder(kind)(plain)
-    return found
+    return InboxNews(saga_id=saga_id, id=news_id, news=found)

@@ -11,13 +11,14 @@ from functools import cache
 from typing import Any
 
 from saga_celery.core.states import SagaState
-from saga_celery.engine.ports import Change
+from saga_celery.engine.ports import Change, InboxNews
 from saga_celery.store.awaited import ASLEEP
 from saga_celery.store.clock import Clock
 from saga_celery.store.codec import dumps, facts_to_text
 from saga_celery.store.connections import Connections
 from saga_celery.store.deliveries import delivery_row
 from saga_celery.store.ends import CHANNEL
+from saga_celery.store.inbox import news_from
 from saga_celery.store.others import touches_others, write_others
 from saga_celery.store.rows import (
     DONE,
@@ -36,16 +37,21 @@ from saga_celery.store.rows import (
 )
 from saga_celery.store.transitions import stored
 
-LOAD = f"""
-SELECT {", ".join(SAGA_COLUMNS)},
+_LOAD = """
+SELECT {columns},
   (SELECT json_agg(
        json_build_array(step, item, status, start_order, result::json, activities::json) ORDER BY start_order)
      FROM saga_step WHERE saga_id = saga.id)::text,
   (SELECT json_agg(
        json_build_array(step, item, direction, generation, attempt, reason, detail, result::json) ORDER BY place)
-     FROM saga_dead_letter WHERE saga_id = saga.id)::text
+     FROM saga_dead_letter WHERE saga_id = saga.id)::text{more}
 FROM saga WHERE id = %(id)s::varchar
-"""  # noqa: S608 - names of columns, written above
+"""
+_INBOX = """,
+  (SELECT json_agg(json_build_array(id, body) ORDER BY at, id)
+     FROM saga_inbox WHERE saga_id = saga.id AND NOT taken)::text"""
+LOAD = _LOAD.format(columns=", ".join(SAGA_COLUMNS), more="")
+LOAD_WITH_INBOX = _LOAD.format(columns=", ".join(SAGA_COLUMNS), more=_INBOX)
 
 SAVE = """
 WITH moment AS (
@@ -165,11 +171,16 @@ class PostgresTransitions:
 
     def load(self, saga_id: str) -> SagaState | None:
         """Read a saga as the last commit left it; None when there is none."""
-        row = self._connections.reconnected(lambda: self._read(saga_id))
+        row = self._connections.reconnected(lambda: self._read(LOAD, saga_id))
+        return None if row is None else _state(row)
+
+    def load_with_inbox(self, saga_id: str) -> tuple[SagaState | None, Sequence[InboxNews]]:
+        """Read a saga, and the news that no transition has taken yet, the oldest first, as of one moment."""
+        row = self._connections.reconnected(lambda: self._read(LOAD_WITH_INBOX, saga_id))
         if row is None:
-            return None
-        *saga, steps, letters = row
-        return state_from(saga, map(step_from, _array(steps)), map(letter_from, _array(letters)))
+            return None, []
+        *state, inbox = row
+        return _state(state), [news_from(saga_id, *news) for news in _array(inbox)]
 
     def save(self, change: Change) -> bool:
         """Store a transition; False when another one came first."""
@@ -193,9 +204,9 @@ class PostgresTransitions:
 
         return stored(self._connections, once_with_others if touches_others(change) else once, change)
 
-    def _read(self, saga_id: str) -> Sequence[Any] | None:
+    def _read(self, statement: str, saga_id: str) -> Sequence[Any] | None:
         with self._connections.autocommit() as connection:
-            return connection.exec_driver_sql(LOAD, {"id": saga_id}).one_or_none()
+            return connection.exec_driver_sql(statement, {"id": saga_id}).one_or_none()
 
     def _parameters(self, change: Change) -> dict[str, Any]:
         fixed = self._clock.fixed()
@@ -226,6 +237,11 @@ def _payloads(change: Change) -> dict[str, Any]:
         "payload_digests": [each.digest for each in change.payloads],
         "payload_bodies": [each.body for each in change.payloads],
     }
+
+
+def _state(row: Sequence[Any]) -> SagaState:
+    *saga, steps, letters = row
+    return state_from(saga, map(step_from, _array(steps)), map(letter_from, _array(letters)))
 
 
 def _array(text: str | None) -> list[Any]:
