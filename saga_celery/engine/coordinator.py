@@ -409,6 +409,7 @@ def outgoing(state: SagaState, slot: Slot, attempt: int, *, resends: int = 0) ->
         priority=state.priority,
         action_generation=step.action.generation,
         action_attempt=step.action.attempt,
+        version=state.version,
     )
 
 
