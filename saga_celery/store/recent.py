@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from dataclasses import replace
 from typing import Any
 
+from saga_celery.core.copies import replace
 from saga_celery.core.states import SagaState
 from saga_celery.core.steps import Steps
 from saga_celery.engine.ports import Change
