@@ -166,6 +166,20 @@ def test_the_same_under_one_id_is_there_once(store):
     assert (count(store, saga_inbox), set(nudges(store))) == (1, {"e1"})
 
 
+def test_the_same_news_may_have_been_left_by_a_release_that_wrote_them_at_greater_length(store):
+    started(store)
+    what = InboxNews(saga_id="s1", id="n1", news=ChildEnded(slot=Slot("ship"), status=SagaStatus.COMPLETED))
+    post(store, what)
+    longer = sa.func.replace(saga_inbox.c.body, '["ship"]', '["ship",0,"action",1]')
+    with store.connections.transaction() as connection:
+        connection.execute(sa.update(saga_inbox).values(body=longer))
+        assert '"action"' in connection.execute(sa.select(saga_inbox.c.body)).scalar_one()
+    assert store.inbox("s1") == [what]
+    post(store, what)
+    with pytest.raises(EventConflict):
+        post(store, replace(what, news=replace(what.news, status=SagaStatus.COMPENSATED)))
+
+
 def test_the_same_event_may_come_from_somebody_else_with_its_keys_in_another_order(store):
     started(store)
     post(store, news(payload={"a": 1, "b": [1, 2]}))
