@@ -16,8 +16,9 @@ from saga_celery.transport.alerts import ALERT
 from saga_celery.transport.claims import claim
 from saga_celery.transport.grades import interpreted
 from saga_celery.transport.hooks import attend
+from saga_celery.transport.nudges import COORDINATE
 from saga_celery.transport.patience import hold
-from saga_celery.transport.publisher import COORDINATE, FOREIGN_FAILED, FOREIGN_SUCCEEDED
+from saga_celery.transport.publisher import FOREIGN_FAILED, FOREIGN_SUCCEEDED
 from saga_celery.transport.reports import Alive, Begun, Dispatched, HookEnded, OwnRetry, Report, succeeded, unseal
 from saga_celery.transport.runtime import Runtime
 
