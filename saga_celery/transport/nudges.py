@@ -62,7 +62,8 @@ class Nudges:
         send: Any = self._celery.send_task
         if send.__module__ != Celery.__module__ or hasattr(send, "__wrapped__") or self._celery.conf.task_protocol != 2:
             return True
-        return not all(isinstance(maybe_evaluate(router), MapRoute) for router in self._celery.amqp.router.routes)
+        router: Any = self._celery.amqp.router
+        return not all(isinstance(maybe_evaluate(route), MapRoute) for route in router.routes)
 
     def _mould(self, producer: Any, priority: int | None, options: dict[str, Any]) -> _Mould:
         """It names the process; one that is made inside a task names that as well, and is not kept."""
@@ -74,9 +75,10 @@ class Nudges:
         return self._moulds[place]
 
     def _cast(self, producer: Any, options: dict[str, Any]) -> _Mould:
-        model = _Model(self._celery)
+        model: Any = _Model(self._celery)
         self._send(partial(Celery.send_task, model), producer, "", **options)
-        return model.amqp.made[0]
+        made: _Mould = model.amqp.made[0]
+        return made
 
     def _send(self, send: Callable[..., Any], producer: Any, saga_id: str, **options: Any) -> None:
         send(
