@@ -287,20 +287,22 @@ def test_the_priority_of_a_saga_is_passed_on_unless_the_step_has_its_own(lab):
     assert found == [[6], [3], [0], [9]]
 
 
+@pytest.mark.parametrize("sagas", [2, 42])
 @pytest.mark.parametrize("priority", [None, 9])
 @pytest.mark.parametrize("inside", [False, True])
-def test_a_nudge_is_copied_from_one_that_celery_made_and_is_just_like_that(lab, priority, inside):
+def test_a_nudge_is_copied_from_one_that_celery_made_and_is_just_like_that(lab, priority, inside, sagas):
     app = app_at(lab.url, task_send_sent_event=True, task_routes={"saga_celery.*": {"delivery_mode": 1}})
     transport, seen, events = CeleryTransport(app, Settings.from_conf(app.conf)), [], []
+    ids = [f"s{number}" for number in range(sagas)]
     app.amqp._event_dispatcher.publish = lambda kind, fields, *_, **__: events.append((kind, dict(fields)))
 
     def before(sender, headers, body, **more):
         headers["seen"] = sender
-        seen.append((sender, body[0], headers["id"], sorted(more)))
+        seen.append((sender, headers["id"], sorted(more)))
 
     @app.task(name="caller", shared=False)
     def nudge():
-        transport.nudge(["s1", "s2"], priority)
+        transport.nudge(ids, priority)
 
     def sent():
         nudge.apply().get() if inside else nudge.run()
@@ -314,13 +316,14 @@ def test_a_nudge_is_copied_from_one_that_celery_made_and_is_just_like_that(lab, 
     app.amqp.router.routes.append(lambda *args, **kwargs: None)  # nobody knows what it says of the next one
     made = sent()
     signals.before_task_publish.disconnect(before)
-    assert [_nudge(*each) for each in zip(copies, events, strict=False)] == [
-        _nudge(*each) for each in zip(made, events[2:], strict=True)
-    ]
-    assert [_body(each)[0] for each in copies] == [["s1"], ["s2"]]
-    assert [each[2] for each in seen] == [each["headers"]["id"] for each in (*copies, *made)]
-    assert seen[0] == ("saga_celery.coordinate", ["s1"], *seen[0][2:])
-    assert seen[0][3] == seen[2][3]
+    pairs = [*zip([*copies, *made], events, strict=True)]
+    assert [_nudge(*each) for each in pairs[: len(copies)]] == [_nudge(*each) for each in pairs[len(copies) :]]
+    many = sagas == 42
+    arguments = [ids[first : first + 2] for first in range(0, 42, 2)] if many else ids
+    assert [_body(each)[0] for each in copies] == [[each] for each in arguments]
+    assert [each[1] for each in seen] == [each["headers"]["id"] for each in (*copies, *made)]
+    assert {each[0] for each in seen} == {"saga_celery.coordinate_many" if many else "saga_celery.coordinate"}
+    assert len({tuple(each[2]) for each in seen}) == 1
 
 
 def _nudge(message, event):
