@@ -11,6 +11,7 @@ import mmap
 import pickle
 import zlib
 from dataclasses import is_dataclass
+from functools import cache
 from hashlib import blake2b
 from struct import Struct
 from typing import Any
@@ -75,8 +76,11 @@ class _Pickler(pickle.Pickler):
     """A dataclass with slots would go field by field through Python's own code, both ways."""
 
     def reducer_override(self, value: Any) -> Any:
-        kind = type(value)
-        return (made, (kind, anatomy_of(kind).parts(value))) if is_dataclass(kind) else NotImplemented
+        kind: Any = type(value)
+        return (made, (kind, anatomy_of(kind).parts(value))) if _has_parts(kind) else NotImplemented
+
+
+_has_parts = cache(is_dataclass)
 
 
 def _pickled(state: SagaState) -> bytes:
