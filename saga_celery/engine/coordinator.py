@@ -408,6 +408,7 @@ def outgoing(state: SagaState, slot: Slot, attempt: int, *, resends: int = 0) ->
         timeout=activity.policy.timeout,
         headers=state.headers,
         priority=state.priority,
+        run_on=activity.policy.run_on,
         action_generation=step.action.generation,
         action_attempt=step.action.attempt,
         version=state.version,

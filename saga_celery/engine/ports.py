@@ -365,6 +365,8 @@ class Outgoing:
     headers: Mapping[str, str]
     priority: int | None = None
     """What the saga was started with, for the broker; the step's own goes before it."""
+    run_on: bool | None = None
+    """The process that would send it may run it itself; None: as the app's setting says."""
     action_generation: int = 1
     """Generation of the action that a compensation or a probe is about."""
     action_attempt: int = 1

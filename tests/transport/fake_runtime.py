@@ -16,6 +16,7 @@ from saga_celery.engine.sweeper import Swept
 from saga_celery.errors import SchemaOutOfDate, StoreUnavailable
 from saga_celery.settings import Settings
 from saga_celery.transport.publisher import CeleryTransport
+from saga_celery.transport.run_on import RunOn
 
 PLAN = "0123456789abcdef"
 
@@ -91,6 +92,12 @@ class FakeRuntime:
     @cached_property
     def transport(self):
         return CeleryTransport(self.celery, self.settings)
+
+    @cached_property
+    def run_on(self):
+        return RunOn(
+            self.celery, settings=lambda: self.settings, transport=lambda: self.transport, has_plan=self.has_plan
+        )
 
     @cached_property
     def payloads(self):
