@@ -1,1 +1,0 @@
-"""Other libraries, measured by an interpreter that has them: `--peer-python`."""
