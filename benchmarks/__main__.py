@@ -14,6 +14,8 @@ from typing import Any
 
 from benchmarks import console, history, memory, report, transitions
 from benchmarks.options import Options, parse
+from benchmarks.peers.installing import Peers, install
+from benchmarks.peers.variants import peer_variants
 from benchmarks.race import race
 from benchmarks.running import Running, running
 from benchmarks.servers import NewDatabase, Servers, available, servers
@@ -32,21 +34,23 @@ def measure(options: Options) -> dict[str, Any]:
     """All figures."""
     names = available(options.databases, options.mariadb_url)
     notes = [f"{name}: not available here" for name in options.databases if name not in names and name != "mariadb"]
+    peers = install() if options.peers else Peers(notes=("Peers were not asked for.",))
+    notes += peers.notes
     figures: dict[str, Any] = {"machine": _machine()}
     with tempfile.TemporaryDirectory(prefix="saga-bench-", ignore_cleanup_errors=True) as scratch:
         folder = Path(scratch)
         with servers(names, folder, options.mariadb_url) as shared:
             for section in options.sections:
                 _say(f"measuring: {section} …")
-                figures[section] = _section(section, options, folder, shared)
+                figures[section] = _section(section, options, folder, shared, peers)
     figures["machine"]["load_after"] = list(os.getloadavg())
     return {**figures, "notes": notes}
 
 
-def _section(section: str, options: Options, folder: Path, shared: Servers) -> list[dict[str, Any]]:
+def _section(section: str, options: Options, folder: Path, shared: Servers, peers: Peers) -> list[dict[str, Any]]:
     match section:
         case "throughput":
-            return _throughput(options, folder, shared)
+            return _throughput(options, folder, shared, peers)
         case "transitions":
             each = shared.new.items()
             return [transitions.measure(name, make(), options.sagas, options.rounds) for name, make in each]
@@ -60,10 +64,11 @@ def _section(section: str, options: Options, folder: Path, shared: Servers) -> l
             return [memory.measure(shared, folder / "memory", options.memory_sagas, options.children)]
 
 
-def _throughput(options: Options, folder: Path, shared: Servers) -> list[dict[str, Any]]:
+def _throughput(options: Options, folder: Path, shared: Servers, peers: Peers) -> list[dict[str, Any]]:
     with ExitStack() as stack:
         subjects: list[Running] = []
-        for number, variant in enumerate(variants(list(shared.new), options.subjects, options.children)):
+        wanted = variants(list(shared.new), options.subjects, options.children)
+        for number, variant in enumerate([*wanted, *peer_variants(peers, list(shared.new), options.children)]):
             subject = stack.enter_context(running(variant, folder / f"variant-{number}", shared))
             subject.await_ready()
             subject.stop()

@@ -25,6 +25,7 @@ class Options:
     children: int
     json: bool
     mariadb_url: str | None
+    peers: bool
 
     @property
     def looks(self) -> int:
@@ -48,14 +49,16 @@ def parse(arguments: list[str]) -> Options:
     add("--stored", type=int, help="sagas in the store that the console looks at")
     add("--calls", type=int, default=30, help="calls of each function of the console (%(default)s)")
     add("--children", type=int, default=2, help="pool processes of each variant (%(default)s)")
+    add("--no-peers", dest="peers", action="store_false", help="leave other libraries out")
     add("--mariadb-url", metavar="URL", help="a MariaDB server; databases of its own are made there, and dropped")
     found = parser.parse_args(arguments)
     sagas, rounds, finished, memory = (20, 1, 1_000, 100) if found.quick else (200, 5, 100_000, 5_000)
     databases = tuple(name for name in found.databases.split(",") if name)
     if unknown := set(databases) - set(DATABASES):
         parser.error(f"unknown databases: {', '.join(sorted(unknown))}")
+    sections = tuple(found.only or (SECTIONS[:3] if found.quick else SECTIONS))
     return Options(
-        sections=tuple(found.only or (SECTIONS[:3] if found.quick else SECTIONS)),
+        sections=sections,
         databases=databases,
         subjects=tuple(found.subjects.split(",")),
         sagas=found.sagas or sagas,
@@ -67,4 +70,5 @@ def parse(arguments: list[str]) -> Options:
         children=found.children,
         json=found.json,
         mariadb_url=found.mariadb_url,
+        peers=found.peers and "throughput" in sections,
     )

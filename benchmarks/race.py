@@ -58,7 +58,7 @@ def _hops(subject: Running, looks: int) -> list[float]:
 
 def _figures(subject: Running, laps: dict[str, list[dict[str, Any]]], hops: list[float]) -> dict[str, Any]:
     own, chains = laps[subject.variant.label], laps[CHAIN]
-    peaks = peak_megabytes(subject.worker_pids)
+    peaks = peak_megabytes(subject.worker_pids or subject.pids)
     found: dict[str, Any] = {
         "variant": subject.variant.label,
         "sagas_per_second": median(_speeds(own)),

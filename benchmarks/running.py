@@ -61,8 +61,8 @@ class Running:
     def turn(self) -> Iterator[None]:
         """Go on, and stop again: outside of its turns the kernel gives its main processes no processor time.
 
-        Pool processes are not stopped: without their main process they get nothing to do, and they would be left
-        behind, stopped, if this program were killed.
+        Pool processes are not stopped: they rest without their main process, and would be left behind, stopped, if this
+        program were killed.
         """
         self._signal(signal.SIGCONT)
         try:
@@ -94,7 +94,9 @@ class Running:
         return zip(self._workers, self.variant.workers, strict=True)
 
     def _signal(self, number: signal.Signals) -> None:
-        for pid in self.pids:
+        restless = [self._driver.pid] if self.variant.driver.has_restless_children else []
+        children = [child.pid for pid in restless for child in psutil.Process(pid).children(recursive=True)]
+        for pid in (*self.pids, *children):
             os.kill(pid, number)
 
 
@@ -104,7 +106,7 @@ def running(variant: Variant, folder: Path, servers: Servers) -> Iterator[Runnin
     folder.mkdir()
     environment = {
         **variant.environment,
-        "BENCH_BROKER": servers.new_broker_url(),
+        "BENCH_BROKER": servers.new_broker_url() if variant.needs_broker else "",
         "BENCH_BROKER_OPTIONS": json.dumps(dict(servers.broker.transport_options)),
         "BENCH_DATABASE": servers.new[variant.database]() if variant.database else "",
         "BENCH_FOLDER": str(folder),

@@ -21,6 +21,8 @@ class Part:
     environment: Mapping[str, str] = field(default_factory=dict)
     has_pool: bool = False
     """It is ready when it has children."""
+    has_restless_children: bool = False
+    """They do something even if nobody asks them to, so they are stopped as well; they die with their parent."""
     is_server: bool = False
     """It keeps data and hands out work, as a database and a broker do for others."""
 
@@ -36,6 +38,7 @@ class Variant:
     database: str = ""
     """What kind it needs one of."""
     environment: Mapping[str, str] = field(default_factory=dict)
+    needs_broker: bool = True
     undoes: bool = False
     """Compensation is measured, too."""
 
