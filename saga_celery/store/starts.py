@@ -68,14 +68,13 @@ class NewSaga:
 
     def __post_init__(self) -> None:
         check_name("id", self.id, ID)
-        for what, text in (
-            ("name", self.name),
-            ("key", self.key or ""),
-            ("lock", self.terms.lock or ""),
-            *self.tags.items(),
-        ):
-            check_name(what, text)
-            check_name("tag", what)
+        check_name("name", self.name)
+        for what, text in (("key", self.key), ("lock", self.terms.lock)):
+            if text is not None:
+                check_name(what, text)
+        for name, value in self.tags.items():
+            check_name(name, value)
+            check_name("tag", name)
         try:
             object.__setattr__(self, "input_text", optional_dumps(self.input))
         except (TypeError, ValueError) as failure:
