@@ -15,13 +15,14 @@ from celery.exceptions import SoftTimeLimitExceeded
 from pydantic import BaseModel
 
 from saga_celery import Retry, Saga, SagaApp, step
-from saga_celery.engine import sweeper
+from saga_celery.engine import coordinator, sweeper
 from saga_celery.transport import keeper
 
 FOLDER = Path(os.environ["SHOP_FOLDER"])
 WHY = "a test"
 QUICK = Retry(attempts=3, delay=0.05)
-sweeper.UNLISTED, sweeper.LOOK_AGAIN = 3.0, 0.5  # what takes a quarter of a minute shall not take the test as long
+# What takes a quarter of a minute shall not take the test as long.
+sweeper.UNLISTED, sweeper.LOOK_AGAIN, coordinator.LOOK_AGAIN = 3.0, 0.5, 0.5
 keeper.TURN, keeper.SIGN = 0.1, 0.2
 
 app = Celery("relay", broker=os.environ["SHOP_BROKER"])
