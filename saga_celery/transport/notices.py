@@ -78,8 +78,9 @@ class Notices:
         headers = request.request_dict
         if is_delivery(headers):
             self._seat.received(request)
+        elif request.name.startswith(OWN_TASKS):
+            stamp(headers, WORKER, self._seat.worker)  # what runs on after it runs in this worker's name
         if is_delivery(headers) or request.name.startswith(OWN_TASKS):
-            stamp(headers, WORKER, self._seat.worker)
             stamp(headers, EVENTS, consumer_sends(sender))
             stamp(headers, PERMIT, permit_for(sender, request))
 

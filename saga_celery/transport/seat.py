@@ -37,6 +37,7 @@ class Seat:
         headers = request.request_dict
         twin = _may_have_twin(headers) and any(_same(headers, other) for other in _in_hand() if other is not request)
         stamp(headers, TWIN, twin)
+        stamp(headers, WORKER, self.worker)
         stamp(headers, RUNS_ON, False)  # its task may have put itself back into the queue: now there is a message
         self._requests[request.id] = request
 
