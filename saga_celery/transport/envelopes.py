@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+from saga_celery.transport.seat import stamp
+
 _OF_PUBLISHING_TEXT = """
 exchange routing_key serializer compression retry retry_policy delivery_mode declare headers timeout confirm_timeout
 """
@@ -41,9 +43,8 @@ class Envelope:
         args, kwargs, embedded = self._body
         told = self._told
         properties = {name: value for name, value in told.items() if name not in _OF_PUBLISHING}
-        return {
+        request = {
             **told["headers"],
-            **stamps,
             "properties": properties,
             "reply_to": properties.get("reply_to"),
             "correlation_id": properties.get("correlation_id"),
@@ -59,6 +60,9 @@ class Envelope:
             "is_eager": False,
             **embedded,
         }
+        for name, value in stamps.items():
+            stamp(request, name, value)
+        return request
 
 
 def _copied(value: Any) -> Any:
