@@ -6,7 +6,7 @@ import os
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, TypeVar
 
@@ -151,9 +151,8 @@ class Connections:
         if self.dialect == "sqlite":
             engine = _sqlite(self.url, self._options)
         else:
-            options: dict[str, Any] = {"pool_recycle": 1800, **self._options}
-            if self.dialect == "mysql":
-                options = {"connect_args": {"charset": "utf8mb4", "init_command": _READ_COMMITTED}, **options}
+            arguments = {"charset": "utf8mb4", "init_command": _READ_COMMITTED} if self.dialect == "mysql" else {}
+            options = {"pool_recycle": 1800, **_with_arguments(arguments, self._options)}
             # What commits by itself leaves nothing to roll back when its connection goes back to the pool.
             engine = sa.create_engine(self.url, isolation_level="AUTOCOMMIT", pool_reset_on_return=None, **options)
             if engine.driver == "psycopg":
@@ -196,9 +195,14 @@ def _sqlite(url: URL, options: dict[str, Any]) -> Engine:
     if _in_memory(url):  # the database is its connection: all threads take turns at the only one
         pool |= {"pool_size": 1, "max_overflow": 0}
     arguments = {"check_same_thread": False, "timeout": BUSY_SECONDS}
-    engine = sa.create_engine(url, **{"connect_args": arguments, "pool_reset_on_return": None, **pool, **options})
+    engine = sa.create_engine(url, **{"pool_reset_on_return": None, **pool, **_with_arguments(arguments, options)})
     event.listen(engine, "connect", _set_up)
     return engine
+
+
+def _with_arguments(arguments: dict[str, Any], options: Mapping[str, Any]) -> dict[str, Any]:
+    """The options, with what is ours among the driver's arguments unless they say otherwise."""
+    return {**options, "connect_args": {**arguments, **options.get("connect_args", {})}}
 
 
 def _in_memory(url: URL) -> bool:
