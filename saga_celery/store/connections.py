@@ -157,6 +157,7 @@ class Connections:
             engine = sa.create_engine(self.url, isolation_level="AUTOCOMMIT", pool_reset_on_return=None, **options)
             if engine.driver == "psycopg":
                 event.listen(engine, "do_execute", _unprepared)
+                event.listen(engine, "connect", _not_hoarding)
         event.listen(engine, "begin", _begin)
         return engine
 
@@ -187,6 +188,11 @@ def _unprepared(cursor: Any, statement: str, parameters: Any, context: Execution
         return False
     cursor.execute(statement, parameters, prepare=False)
     return True
+
+
+def _not_hoarding(connection: Any, entry: ConnectionPoolEntry) -> None:
+    """Psycopg keeps what is called out until somebody asks, and behind a pooler it comes to whoever has the session."""
+    connection.add_notify_handler(lambda call: None)
 
 
 def _sqlite(url: URL, options: dict[str, Any]) -> Engine:

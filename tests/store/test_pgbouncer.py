@@ -59,5 +59,6 @@ def test_who_waits_asks_as_no_call_arrives(pooled_store):
         assert list(ears.heard(0.01)) == []
         with pooled_store.connections.autocommit() as another:
             another.exec_driver_sql("SELECT pg_notify('saga_ended', 's1')")
+            assert not another.connection.dbapi_connection._notifies_backlog, "nothing is kept that nobody asks for"
     assert not ears.reliable
     ears.close()
