@@ -126,6 +126,31 @@ class SQLStore:
         found = None if fresh else self._recent.get(saga_id)
         return self._learnt(self._transitions.load(saga_id)) if found is None else found
 
+    def load_with_inbox(self, saga_id: str, *, fresh: bool = True) -> tuple[SagaState | None, Sequence[InboxNews]]:
+        """Read a saga as `load` does, and what `inbox` holds for it, by one statement.
+
+        Args:
+            saga_id: the saga.
+            fresh: see `load`.
+        """
+        if not fresh and (known := self._recent.get(saga_id)) is not None:
+            return known, self.inbox(saga_id)
+        found, news = self._transitions.load_with_inbox(saga_id)
+        return self._learnt(found), news
+
+    def keep_up(self, saga_id: str, version: int) -> None:
+        """Read what came since, where the state that is known here is older than another process says.
+
+        To decide on it would be in vain: it could not be stored.
+
+        Args:
+            saga_id: the saga.
+            version: the least that it has by now.
+        """
+        known = self._recent.version_of(saga_id)
+        if known is not None and known < version:
+            self.catch_up(saga_id)
+
     def catch_up(self, saga_id: str) -> SagaState | None:
         """Read a saga that was overtaken: where a state of it is known here, only what came since."""
         known = self._recent.get(saga_id)

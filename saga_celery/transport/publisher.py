@@ -21,6 +21,7 @@ from saga_celery.settings import Settings
 from saga_celery.transport import wire
 from saga_celery.transport.alerts import hook_message
 from saga_celery.transport.broker import Broker
+from saga_celery.transport.envelopes import Envelope
 from saga_celery.transport.nudges import COORDINATE, Nudges
 from saga_celery.transport.reports import Dispatched, Report, seal
 from saga_celery.transport.shown import shown_call
@@ -81,6 +82,21 @@ class CeleryTransport:
         not_after = self._not_after()
         if refused := self._broker.use(lambda producer: self._send_all(producer, messages, not_after)):
             raise PublishFailed(refused[0])
+
+    def envelope(self, message: Outgoing) -> Envelope:
+        """The message as it would be published, for a process that runs it itself.
+
+        Raises:
+            PublishFailed: it could not be sent either.
+        """
+        envelope = Envelope()
+        if refused := self._send_all(envelope, [message], self._not_after()):
+            raise PublishFailed(refused[0])
+        return envelope
+
+    def options_of(self, message: Outgoing) -> Mapping[str, Any]:
+        """What the message would be sent with, those of its task included."""
+        return _options(message.message, self._known(message.message.task), message.priority)
 
     def _not_after(self) -> datetime | None:
         """When an action that is sent now comes too late; each resend has a date of its own."""

@@ -12,6 +12,7 @@ from saga_celery.core.events import AttemptLost, AttemptStarted, Nudged
 from saga_celery.engine.log_fields import about
 from saga_celery.errors import AlertNotDelivered, MessageNotUnderstood, StoreError
 from saga_celery.transport import fields, wire
+from saga_celery.transport.aftermath import hasten_rest
 from saga_celery.transport.alerts import ALERT
 from saga_celery.transport.claims import claim
 from saga_celery.transport.grades import interpreted
@@ -148,6 +149,8 @@ class Desk:
             raise Reject(error, requeue=True) from error
 
     def _handle(self, saga_id: str, report: Report | None) -> None:
+        if self._comes_again():
+            hasten_rest(self._runtime, saga_id)
         if isinstance(report, OwnRetry):
             within = report.seconds + self._runtime.settings.queue_grace
             self._runtime.store.await_again(saga_id, report.slot, report.attempt, within)
@@ -170,6 +173,11 @@ class Desk:
                 wire.drop("a message to the coordinator", MessageNotUnderstood("ids of an attempt without an outcome"))
             case _:
                 coordinator.handle(saga_id, interpreted(self._runtime, saga_id, report))
+
+    def _comes_again(self) -> bool:
+        """The process that had the message before may have died, and with it what it ran on."""
+        task = self._runtime.celery.current_worker_task
+        return task is not None and bool((task.request.delivery_info or {}).get("redelivered"))
 
     def _started(self, saga_id: str, begun: Begun) -> AttemptStarted | AttemptLost | None:
         """A reporting worker does not wait for leave; what it says is noted where nothing speaks against it."""
