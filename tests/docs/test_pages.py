@@ -197,6 +197,7 @@ PAGES = (
     "parallel",
     "pivot",
     "results",
+    "scaling",
     "starting",
     "testing",
     "tracing",
