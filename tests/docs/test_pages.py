@@ -198,6 +198,7 @@ PAGES = (
     "pivot",
     "results",
     "run-on",
+    "scaling",
     "starting",
     "testing",
     "tracing",
