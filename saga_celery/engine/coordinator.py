@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, assert_never
 
 from saga_celery.core.commands import Command, Render, RenderResult, Rest, Send, Settle, Watch
+from saga_celery.core.copies import replace
 from saga_celery.core.events import DeadlinePassed, Fact, News, Nudged, OperatorAsked, RenderFailed
 from saga_celery.core.machine import Decision, NotAllowed, decide, decide_posted
 from saga_celery.core.plan import Plan
@@ -407,8 +408,10 @@ def outgoing(state: SagaState, slot: Slot, attempt: int, *, resends: int = 0) ->
         timeout=activity.policy.timeout,
         headers=state.headers,
         priority=state.priority,
+        run_on=activity.policy.run_on,
         action_generation=step.action.generation,
         action_attempt=step.action.attempt,
+        version=state.version,
     )
 
 
