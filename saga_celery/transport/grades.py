@@ -139,6 +139,7 @@ class InPlace:
 
     def _commit(self, outcome: Outcome) -> None:
         saga_id = self._delivery.saga_id
+        self._runtime.store.keep_up(saga_id, self._delivery.version)
         news = interpreted(self._runtime, saga_id, outcome)
         self._runtime.coordinator(parks_render_failures=False).handle(saga_id, news)
 

@@ -25,7 +25,7 @@ from saga_celery.transport.grades import Grade, grade_of
 from saga_celery.transport.hooks import attend
 from saga_celery.transport.liveness import SIGNS, Signs
 from saga_celery.transport.outcomes import outcome_of, own_rest
-from saga_celery.transport.publisher import COORDINATE
+from saga_celery.transport.nudges import COORDINATE
 from saga_celery.transport.reports import succeeded
 from saga_celery.transport.runtime import Runtime
 from saga_celery.transport.tracing import surroundings

@@ -17,8 +17,9 @@ from saga_celery.transport.alerts import ALERT
 from saga_celery.transport.claims import claim
 from saga_celery.transport.grades import interpreted
 from saga_celery.transport.hooks import attend
+from saga_celery.transport.nudges import COORDINATE, COORDINATE_MANY
 from saga_celery.transport.patience import hold
-from saga_celery.transport.publisher import COORDINATE, FOREIGN_FAILED, FOREIGN_SUCCEEDED
+from saga_celery.transport.publisher import FOREIGN_FAILED, FOREIGN_SUCCEEDED
 from saga_celery.transport.reports import Alive, Begun, Dispatched, HookEnded, OwnRetry, Report, succeeded, unseal
 from saga_celery.transport.runtime import Runtime
 
@@ -51,6 +52,10 @@ def register(runtime: Runtime) -> None:
     @task(name=COORDINATE, **options)
     def coordinate(saga_id: Any = None, report: Any = None) -> None:
         desk.take(saga_id, report)
+
+    @task(name=COORDINATE_MANY, **options)
+    def coordinate_many(saga_ids: Any = None) -> None:
+        desk.take_many(saga_ids)
 
     @task(name=ALERT, bind=True, throws=(AlertNotDelivered,), **options)
     def alert(self: Any, event: Any = None, webhook: Any = 1) -> None:
@@ -88,6 +93,27 @@ class Desk:
             wire.drop("a message to the coordinator", error)
             return
         self._hold(name, report)
+
+    def take_many(self, saga_ids: Any) -> None:
+        """Deal with the nudges of several sagas.
+
+        The message goes back as a whole, as soon as one of them has to wait for the database: a nudge too many is
+        harmless.
+        """
+        if not isinstance(saga_ids, list):
+            wire.drop("a message to the coordinator", MessageNotUnderstood("its sagas are no list"))
+            return
+        failed: list[Exception] = []
+        for saga_id in saga_ids:
+            try:
+                self.take(saga_id, None)
+            except Reject:
+                raise
+            except Exception as error:  # a mistake in one saga's code is not the others' business
+                logger.exception("saga %s: its nudge failed", saga_id)
+                failed.append(error)
+        if failed:
+            raise failed[0]
 
     def take_foreign(self, saga_id: Any, envelope: Any, make: Any) -> None:
         """Deal with what a foreign worker's link brought."""

@@ -36,6 +36,9 @@ class FakeStore:
         turn = Turn(kind=TurnKind.CANCEL) if self.notes.exists(f"cancelled:{saga_id}") else None
         return SagaState(id=saga_id, name="shop.order", plan_hash=PLAN, steps={("charge", 0): step}, turn=turn)
 
+    def keep_up(self, saga_id, version):
+        pass
+
     def await_again(self, saga_id, slot, attempt, seconds):
         note = {"kind": "await_again", "slot": list(slot), "attempt": attempt, "seconds": seconds}
         self.notes.rpush(f"news:{saga_id}", json.dumps(note))
