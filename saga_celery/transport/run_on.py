@@ -75,9 +75,8 @@ class RunOn:
         self._transport = transport
         self._has_plan = has_plan
         self._clock = clock
-        self.keeper = Keeper(self._tell_so_far)
         self._events = TaskEvents(celery)
-        self._telling: Telling | None = None
+        self.keeper = Keeper(self._events.flush)  # a body that lasts is seen while it runs
         self._traces: dict[str, Trace] = {}
         self._carrier: _Carrier | None = None
 
@@ -114,6 +113,7 @@ class RunOn:
             raise
         finally:
             self._carrier = None
+            self._events.flush()
         return done
 
     # ------------------------------------------------------------------------------------------------------------- keep
@@ -175,28 +175,24 @@ class RunOn:
     def _traced(self, kept: Kept, request: dict[str, Any]) -> Any:
         """What the pool would do, and the worker's main process before and after it."""
         name = kept.message.message.task
-        self._announce(self._celery.tasks[name], request)
+        telling = self._announced(self._celery.tasks[name], request)
         with soft_limit(kept.soft_limit, f"{request['shadow']}[{request['id']}]"):
             traced = self._traces[name](request["id"], request["args"], request["kwargs"], request)
-        if self._telling is not None:
-            self._telling.end(traced)
-            self._telling = None
+        if telling is not None:
+            telling.end(traced)
         return traced
 
-    def _announce(self, task: Any, request: dict[str, Any]) -> None:
-        self._telling = None
-        if request.get(EVENTS) and task.send_events:
-            self._telling = Telling(self._events, self._celery, request)
-            self._telling.begin()
+    def _announced(self, task: Any, request: dict[str, Any]) -> Telling | None:
+        """What the worker's main process would say of a message that comes."""
         if received.isEnabledFor(logging.INFO):
             shown = {"args": request["argsrepr"], "kwargs": request["kwargsrepr"], "eta": None}
             about_task = {"id": request["id"], "name": request["shadow"], **shown}
             received.info(LOG_RECEIVED, about_task, extra={"data": about_task})
-
-    def _tell_so_far(self) -> None:
-        """A body that lasts is seen while it runs."""
-        if self._telling is not None:
-            self._telling.flush()
+        if not (request.get(EVENTS) and task.send_events):
+            return None
+        telling = Telling(self._events, self._celery, request)
+        telling.begin()
+        return telling
 
     def _publish(self, message: Outgoing) -> None:
         try:

@@ -21,9 +21,23 @@ BATCH = "task.multi"
 
 
 class TaskEvents(Aside[dict[str, Any]]):
-    """Sends events of tasks, in a thread."""
+    """Sends events of tasks, in a thread; a whole run of steps makes one message."""
 
     what = "events of tasks"
+
+    def _open(self) -> None:
+        super()._open()
+        self._untold: list[dict[str, Any]] = []
+
+    def note(self, event: dict[str, Any]) -> None:
+        """Have it told with what comes next."""
+        self._untold.append(event)
+
+    def flush(self) -> None:
+        """Have told what is not told yet."""
+        untold, self._untold = self._untold, []
+        if untold:
+            self.say(*untold)
 
     def _publish(self, said: Sequence[dict[str, Any]], producer: Any) -> None:
         conf: Any = self._celery.conf
@@ -53,10 +67,9 @@ class Telling:
         app: Any = celery  # the stubs do not know `clock`
         self._clock = app.clock
         self._request = request
-        self._untold: list[dict[str, Any]] = []
 
     def begin(self) -> None:
-        """It came and began; told with its end, or when that does not come at once."""
+        """It came and began."""
         request = self._request
         self._note(
             "task-received",
@@ -90,12 +103,6 @@ class Telling:
                 pass
             case _:
                 self._note("task-failed", exception=safe_repr(raised), traceback=safe_str(failure.traceback))
-        self.flush()
-
-    def flush(self) -> None:
-        """Tell what is not told yet."""
-        untold, self._untold = self._untold, []
-        self._events.say(*untold)
 
     def _note(self, kind: str, **told: Any) -> None:
         request, clock = self._request, self._clock.forward()
@@ -108,4 +115,4 @@ class Telling:
             uuid=request["id"],
             **told,
         )
-        self._untold.append(event)
+        self._events.note(event)
