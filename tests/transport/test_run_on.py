@@ -114,6 +114,13 @@ def test_which_tasks_may_run_on(line, task, runs):
     assert (len(line.ran), len(line.sent)) == ((2, 0) if runs else (1, 1))
 
 
+def test_a_message_of_an_older_protocol_goes_out(line):
+    line.celery.conf.task_protocol = 1
+    line.then["carrier"] = [outgoing("ok")]
+    line.carry()
+    assert (line.names(), len(line.sent)) == (["carrier"], 1)
+
+
 def test_without_a_permit_everything_goes_out(line):
     line.then["carrier"] = [outgoing("ok")]
     line.carry(permit=None)
