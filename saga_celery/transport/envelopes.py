@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+from celery import Celery
+
 from saga_celery.transport.seat import stamp
 
 _OF_PUBLISHING_TEXT = """
@@ -13,13 +15,20 @@ exchange routing_key serializer compression retry retry_policy delivery_mode dec
 """
 _OF_PUBLISHING = frozenset(_OF_PUBLISHING_TEXT.split())
 """What is told to the broker; the rest are properties of the message."""
+_OF_THE_MESSAGE = ("root_id", "shadow", "ignore_result", "argsrepr", "kwargsrepr", "time_limit", "soft_time_limit")
+"""What Celery writes into a message."""
 
 
 class Envelope:
-    """Stands where Celery expects a kombu producer, and keeps the one message that it is given."""
+    """Stands where Celery expects a kombu producer, and keeps the one message that it is given.
 
-    def __init__(self) -> None:
+    Args:
+        queue: where the message would go.
+    """
+
+    def __init__(self, queue: str) -> None:
         self.connection = self
+        self._queue = queue
         self._body: Any = None
         self._told: dict[str, Any] = {}
 
@@ -32,6 +41,35 @@ class Envelope:
         """Keep the message; what follows it is the event that it was sent, and it was not."""
         if not self._told:
             self._body, self._told = body, told
+
+    def fill(self, celery: Celery, name: str, args: Any, kwargs: Any, **call: Any) -> None:
+        """Do what `send_task` does up to the message itself, for which nobody is asked.
+
+        Args:
+            celery: the user's app.
+            name: of the task.
+            args: its positional arguments.
+            kwargs: the others.
+            call: what else `send_task` is told.
+        """
+        headers, parent = call.pop("headers"), celery.current_worker_task
+        made = celery.amqp.as_task_v2(
+            call["task_id"],
+            name,
+            args,
+            kwargs,
+            reply_to=celery.thread_oid,
+            parent_id=parent.request.id if parent is not None else None,
+            **{each: call[each] for each in _OF_THE_MESSAGE if each in call},
+        )
+        self.publish(
+            made.body,
+            headers={**made.headers, **headers},
+            exchange="",
+            routing_key=self._queue,
+            priority=call.get("priority"),
+            **made.properties,
+        )
 
     def request(self, hostname: str, stamps: Mapping[str, Any]) -> dict[str, Any]:
         """What the worker's main process and the pool make of the message when it arrives.

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial, wraps
 from typing import Any
@@ -26,7 +26,7 @@ from saga_celery.settings import Settings
 from saga_celery.transport.envelopes import Envelope
 from saga_celery.transport.keeper import Keeper
 from saga_celery.transport.lifecycle_events import EVENTS
-from saga_celery.transport.may_run_on import can_run, comes_here, is_wanted
+from saga_celery.transport.may_run_on import can_run, is_wanted
 from saga_celery.transport.permits import Permit
 from saga_celery.transport.publisher import CeleryTransport
 from saga_celery.transport.seat import RUNS_ON, TWIN, WORKER
@@ -131,11 +131,12 @@ class RunOn:
         if carrier is None or len(messages) != 1 or not carrier.is_free or self._is_late(carrier):
             return False
         (message,) = messages
-        options = self._transport().options_of(message)
-        if not self._may(message, options, carrier.permit):
+        transport = self._transport()
+        options, queue = transport.options_of(message), transport.queue_of(message.message)
+        if queue not in carrier.permit.queues or not self._may(message, options, carrier.permit):
             return False
         try:
-            envelope = self._transport().envelope(message)
+            envelope = transport.envelope(message, queue)
         except PublishFailed:  # said when it is sent
             return False
         carrier.keep(Kept(message=message, envelope=envelope, soft_limit=options.get("soft_time_limit")))
@@ -147,7 +148,6 @@ class RunOn:
             is_wanted(message, self._settings().run_on)
             and message.message.task in self._traces
             and can_run(message.message, options, permit, self._celery)
-            and comes_here(message.message, permit, transport.queue_of)
             and not transport.is_foreign(message.message)
             and self._has_plan(message.saga_name, message.plan_hash)
         )
@@ -234,15 +234,18 @@ class Diverted:
     Args:
         transport: the broker.
         run_on: keeps messages.
+        share: called with the sagas whose messages go out, to whichever process.
     """
 
-    def __init__(self, transport: CeleryTransport, run_on: RunOn) -> None:
+    def __init__(self, transport: CeleryTransport, run_on: RunOn, share: Callable[[Iterable[str]], None]) -> None:
         self._transport = transport
         self._run_on = run_on
+        self._share = share
 
     def send(self, messages: Sequence[Outgoing]) -> None:
         """Keep, or publish, messages to participants."""
         if not self._run_on.keeps(messages):
+            self._share({message.saga_id for message in messages})
             self._transport.send(messages)
 
     def nudge(self, saga_ids: Sequence[str], priority: int | None = None) -> None:

@@ -198,6 +198,7 @@ PAGES = (
     "pivot",
     "results",
     "run-on",
+    "scaling",
     "starting",
     "testing",
     "tracing",
@@ -222,7 +223,7 @@ SAID = {
     "flask": [
         "parcel with tea in Leith\nparcel with yacht in Leith\n",
         "403 FORBIDDEN\n200 OK\n['COMPLETED']\n",
-        "saga_celery_0008 (saga_celery) (head)",
+        "saga_celery_0009 (saga_celery) (head)",
     ],
     "django": ["parcel-1\n{'state': 'COMPLETED'} parcel-1\n", "shop.order", "found: True"],
     "flower": ["401 403 405\nsagas suspended: ['order-1']\n"],

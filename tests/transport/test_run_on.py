@@ -30,7 +30,7 @@ class Line:
         self.celery = Celery("line", broker="memory://", set_as_current=False)
         self.celery.conf.update(task_default_queue="steps", task_routes={"elsewhere": {"queue": "far"}})
         self.settings = Settings(foreign_queues=("foreign",), **settings)
-        self.now, self.ran, self.sent, self.then = 100.0, [], [], {}
+        self.now, self.ran, self.sent, self.then, self.shared = 100.0, [], [], {}, set()
         self.transport = CeleryTransport(self.celery, self.settings)
         self.transport.send = self.sent.extend
         self.run_on = RunOn(
@@ -40,7 +40,7 @@ class Line:
             has_plan=lambda name, _: name != "unknown",
             clock=lambda: self.now,
         )
-        self.diverted = Diverted(self.transport, self.run_on)
+        self.diverted = Diverted(self.transport, self.run_on, self.shared.update)
         special = type("Special", (self.celery.Task,), {"abstract": True, "Request": "some.where:Request"})
         options = {"special": {"base": special}, "hard": {"time_limit": 9}, "soft": {"soft_time_limit": 9}}
         for name in ("carrier", "ok", "slow", "elsewhere", "special", "hard", "soft"):
@@ -225,7 +225,7 @@ def test_what_was_kept_goes_out_when_the_message_before_goes_back(line, monkeypa
 
 
 def test_a_message_that_can_not_be_made_is_left_to_the_broker(line, monkeypatch):
-    def refuses(_):
+    def refuses(*_):
         raise PublishFailed("no")
 
     monkeypatch.setattr(line.transport, "envelope", refuses)
