@@ -8,7 +8,10 @@ from saga_celery.core.attempts import OUT
 from saga_celery.core.states import Direction, SagaState, Slot, StepStatus
 from saga_celery.core.steps import Steps, marks
 
-_DIRECTIONS: dict[StepStatus, Direction] = {status: direction for direction, status in OUT.items()}
+_DIRECTIONS: dict[StepStatus, Direction] = {
+    status: direction for direction, status in OUT.items() if direction is not Direction.PROBE
+}
+"""Of a probe nothing tells whether its question is out or rests, and a rest must not be cut short."""
 
 
 def unstarted(state: SagaState) -> Iterator[Slot]:

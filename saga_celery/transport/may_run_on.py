@@ -11,6 +11,8 @@ from saga_celery.core.states import Message
 from saga_celery.engine.ports import Outgoing
 from saga_celery.transport.permits import Permit
 
+PROTOCOL = 2
+"""Of Celery's messages; an older one has another form."""
 _OF_THE_BROKER = ("exchange", "routing_key", "expires", "time_limit")
 """Options of a message whose meaning is lost when it never goes out."""
 
@@ -40,8 +42,10 @@ def can_run(message: Message, options: Mapping[str, Any], permit: Permit, celery
         celery: the user's app.
     """
     task: Any = celery.tasks.get(message.task)
+    conf: Any = celery.conf
     return (
         task is not None
+        and conf.task_protocol == PROTOCOL
         and message.task not in permit.apart
         and all(options.get(name) is None for name in _OF_THE_BROKER)
         and (task.Request, task.Strategy) == (Task.Request, Task.Strategy)

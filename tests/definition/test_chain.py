@@ -225,6 +225,18 @@ def test_a_step_is_not_known_to_be_safe_to_run_twice():
     assert (policy.timeout, policy.queue_grace, policy.fatal) == (300.0, 30.0, ())
 
 
+def test_what_undoes_a_step_runs_on_as_the_step_does_unless_it_says_otherwise():
+    undo = compensation(release.si("x"), run_on=False)
+    made = saga_chain(
+        "t", saga_step(reserve.s(1), release.si("x"), run_on=True), saga_step(reserve.s(), undo, name="b")
+    )
+    json.dumps(made.script())
+    forward, back = Slot("reserve"), Slot("reserve", direction=Direction.COMPENSATION)
+    assert [rendered(made, slot, {"reserve": "r"}).policy.run_on for slot in (forward, back)] == [True, True]
+    forward, back = Slot("b"), Slot("b", direction=Direction.COMPENSATION)
+    assert [rendered(made, slot, {"reserve": "r", "b": "r"}).policy.run_on for slot in (forward, back)] == [None, False]
+
+
 def test_options_of_a_step_travel_with_its_message():
     step = saga_step(
         reserve.s(1),

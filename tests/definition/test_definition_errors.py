@@ -728,10 +728,27 @@ OPTIONS: list[tuple[dict[str, Any], str]] = [
     ({"timeout": timedelta(seconds=-1)}, "Bad.a: timeout=datetime.timedelta(days=-1, seconds=86399); give"),
     ({"queue_grace": -1}, "Bad.a: queue_grace=-1; give"),
     ({"settle_delay": -0.5}, "Bad.a: settle_delay=-0.5; give"),
+    ({"run_on": "yes"}, "Bad.a: run_on='yes'; write True, False, or None"),
     ({"retry": 3}, "Bad.a: retry=3; write retry=Retry(attempts=…)"),
 ]
 for given, expected in OPTIONS:
     CASES.append((partial(_with_options, **given), expected))
+
+
+@wrong("Bad.run_on: 'yes' says nothing; write True, False, or None")
+def a_saga_that_runs_on_somehow():
+    class Bad(Saga[int]):
+        name = "t.bad"
+        run_on: Any = "yes"
+
+
+@wrong("Bad.run_on: is a reserved name; give the method another one")
+def a_step_named_run_on():
+    class Bad(Saga[int]):
+        name = "t.bad"
+
+        @step(no_compensation="a test")
+        def run_on(self, n: int) -> Signature[int]: ...
 
 
 @wrong("Bad.undo: timeout=0; give more than 0 seconds")

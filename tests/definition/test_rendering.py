@@ -159,6 +159,33 @@ def test_a_compensation_may_be_less_safe_than_its_step():
     assert (policy.resend, policy.needs_result) == (False, False)
 
 
+@pytest.mark.parametrize(("saga", "of_step", "of_undo", "expected"), [
+    (None, None, None, (None, None, None)),
+    (True, None, None, (True, True, True)),
+    (True, False, None, (False, False, False)),
+    (False, True, False, (True, False, True)),
+])  # fmt: skip
+def test_whether_it_runs_on_is_said_by_the_activity_its_step_or_its_saga(saga, of_step, of_undo, expected):
+    class Runner(Saga[int]):
+        name = "t.runner"
+        run_on = saga
+
+        @step(idempotent=True, run_on=of_step)
+        def a(self, n: int) -> Signature[int]:
+            return self.task("t.a")
+
+        @a.compensate(run_on=of_undo)
+        def undo(self, n: int) -> Signature[None]:
+            return self.task("t.undo")
+
+        @a.probe
+        def ask(self, n: int) -> Signature[int | None]:
+            return self.task("t.ask")
+
+    state = state_of(Runner, 1, {"a": 1})
+    assert tuple(rendered(state, "a", direction).policy.run_on for direction in Direction) == expected
+
+
 # ------------------------------------------------------------------------------------------------------------- failures
 
 

@@ -209,6 +209,13 @@ class TestNotStarted:
             house.after(10.0)
         assert house.resent() == [(1, 1, True)]
 
+    def test_what_was_hastened_does_not_wait_for_a_long_queue(self):
+        house = House()
+        house.transport.waiting = 500
+        house.store.hasten("s1", [A], 0.0)
+        house.after(1.0)
+        assert house.resent() == [(1, 1, True)]
+
     def test_when_the_broker_refuses_it_is_tried_again_soon(self):
         house = House()
         house.transport.down = True
