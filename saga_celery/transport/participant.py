@@ -24,8 +24,8 @@ from saga_celery.transport.attempt_end import tell_listeners
 from saga_celery.transport.grades import Grade, grade_of
 from saga_celery.transport.hooks import attend
 from saga_celery.transport.liveness import SIGNS, Signs
-from saga_celery.transport.outcomes import outcome_of, own_rest
 from saga_celery.transport.nudges import COORDINATE
+from saga_celery.transport.outcomes import outcome_of, own_rest
 from saga_celery.transport.reports import succeeded
 from saga_celery.transport.runtime import Runtime
 from saga_celery.transport.tracing import surroundings
