@@ -197,6 +197,8 @@ PAGES = (
     "parallel",
     "pivot",
     "results",
+    "run-on",
+    "scaling",
     "starting",
     "testing",
     "tracing",
@@ -241,6 +243,7 @@ SAID = {
         "exhausted thank ('retry', 'skip')\n[('thank', 'exhausted', 1)]\nparcel-1",
         "20 receipts",
     ],
+    "run-on": ["INFO/MainProcess] Task tea.saga/pour[", "2 messages"],
     "starting": [
         "True True False\nanother order under this key: True\nstarted before: PENDING",
         "2 [True, True, False]\nnone of them: OrderSaga: key=''; a key is printable text",
