@@ -183,7 +183,7 @@ def said(store: SQLStore, trace: IO[bytes]) -> Callable[[], int]:
     def count() -> int:
         trace.seek(0)
         fields = (line.split("\t") for line in trace.read().decode(errors="replace").splitlines())
-        ends = sum(each[1] == "F" and each[-1].split(" ")[0] in ("Sync", "Query") for each in fields if len(each) > 2)
+        ends = sum(each[1] == "F" and each[3].split(" ")[0] in ("Sync", "Query") for each in fields if len(each) > 3)
         return ends + len(lines)
 
     sa.event.listen(store.connections.engine, "connect", listen)
