@@ -216,7 +216,7 @@ class SagaApp:
         packer = self.payloads.packer()
         return Coordinator(
             store=self.store,
-            transport=Diverted(self.transport, self.run_on),
+            transport=Diverted(self.transport, self.run_on, self.store.share),
             renderer=ClassRenderer(self.settings, packer.opened if packer else self.payloads.opened),
             backoff=backoff,
             parks_render_failures=parks_render_failures,
