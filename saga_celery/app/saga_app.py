@@ -52,6 +52,7 @@ from saga_celery.transport.end_calls import EndCaller, RedisEars, can_call
 from saga_celery.transport.install import install
 from saga_celery.transport.lifecycle_events import LifecycleEvents, events_are_on
 from saga_celery.transport.publisher import CeleryTransport
+from saga_celery.transport.run_on import Diverted, RunOn
 from saga_celery.transport.shown import parameters_of
 from saga_celery.transport.tracing import note
 
@@ -79,6 +80,9 @@ class SagaApp:
         self._payloads: Payloads | None = None
         self._lookout: Lookout | None = None
         self._schema_is_good = False
+        self.run_on = RunOn(
+            celery, settings=lambda: self.settings, transport=lambda: self.transport, has_plan=self.has_plan
+        )
         self._gate = PauseGate(lambda: self.store.pauses.all())
         self.desk = AppDesk(self)
         _apps[celery] = self
@@ -169,7 +173,8 @@ class SagaApp:
                     'Django, add "saga_celery.contrib.django" to INSTALLED_APPS'
                 )
             url = self.settings.database_url if database is None else database.url
-            self._store = SQLStore(url, chance=draw, **(database.engine_options if database else {}))
+            options = {**self.settings.database_options, **(database.engine_options if database else {})}
+            self._store = SQLStore(url, chance=draw, **options)
         return self._store
 
     def _forget_store(self) -> None:
@@ -211,7 +216,7 @@ class SagaApp:
         packer = self.payloads.packer()
         return Coordinator(
             store=self.store,
-            transport=self.transport,
+            transport=Diverted(self.transport, self.run_on, self.store.share),
             renderer=ClassRenderer(self.settings, packer.opened if packer else self.payloads.opened),
             backoff=backoff,
             parks_render_failures=parks_render_failures,

@@ -63,6 +63,7 @@ def compile_saga(saga: type, parameters: tuple[Any, ...] | None, scope: Mapping[
         timeout=None if timeout is None else seconds(timeout),
         undo_window=None if undo_window is None else seconds(undo_window),
         max_running=getattr(saga, "max_running", None),
+        run_on=getattr(saga, "run_on", None),
         former=former,
         former_names=renames.former_names(saga),
         hooks=declared_hooks(getattr(saga, "hooks", {}), lambda problem: checks.wrong(saga, "hooks", problem)),

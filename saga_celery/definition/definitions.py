@@ -90,6 +90,8 @@ class Definition:
     """Seconds after its end within which an operator may have the completed saga undone; None: not at all."""
     max_running: int | None = None
     """How many may be under way at once."""
+    run_on: bool | None = None
+    """Whether its steps may run on, where they do not say so themselves."""
     former: Mapping[str, str] = field(default_factory=dict)
     """Names that steps had before -> their names of today."""
     former_names: tuple[str, ...] = ()

@@ -6,7 +6,7 @@ import os
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, TypeVar
 
@@ -17,6 +17,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 
 from saga_celery.engine.forking import GATE
 from saga_celery.store.addresses import address
+from saga_celery.store.cursors import Cursor, ListenedCursor, is_listened_to, straight
 from saga_celery.store.faults import lost, translated
 from saga_celery.store.retrying import again
 
@@ -102,6 +103,25 @@ class Connections:
             with connection.begin():
                 yield connection
 
+    @contextmanager
+    def cursor(self, *, transaction: bool = False) -> Iterator[Cursor]:
+        """A cursor for statements whose text is ready.
+
+        Args:
+            transaction: False: each statement is a transaction of its own; True: all of them are one, committed at the
+                end, rolled back by any exception.
+
+        Raises:
+            StoreError: see `faults.translated`.
+        """
+        if is_listened_to(self.engine):
+            with self.transaction() if transaction else self.autocommit() as connection:
+                yield ListenedCursor(connection)
+        else:
+            begin = _BEGIN[self.engine.dialect.name] if transaction else None
+            with self._use(), translated(), straight(self.engine, begin) as cursor:
+                yield cursor
+
     def run(self, work: Callable[[Connection], T]) -> T:
         """Do the work in a transaction, and in a new one whenever the database gives it up.
 
@@ -151,13 +171,13 @@ class Connections:
         if self.dialect == "sqlite":
             engine = _sqlite(self.url, self._options)
         else:
-            options: dict[str, Any] = {"pool_recycle": 1800, **self._options}
-            if self.dialect == "mysql":
-                options = {"connect_args": {"charset": "utf8mb4", "init_command": _READ_COMMITTED}, **options}
+            arguments = {"charset": "utf8mb4", "init_command": _READ_COMMITTED} if self.dialect == "mysql" else {}
+            options = {"pool_recycle": 1800, **_with_arguments(arguments, self._options)}
             # What commits by itself leaves nothing to roll back when its connection goes back to the pool.
             engine = sa.create_engine(self.url, isolation_level="AUTOCOMMIT", pool_reset_on_return=None, **options)
             if engine.driver == "psycopg":
                 event.listen(engine, "do_execute", _unprepared)
+                event.listen(engine, "connect", _not_hoarding)
         event.listen(engine, "begin", _begin)
         return engine
 
@@ -190,15 +210,25 @@ def _unprepared(cursor: Any, statement: str, parameters: Any, context: Execution
     return True
 
 
+def _not_hoarding(connection: Any, entry: ConnectionPoolEntry) -> None:
+    """Psycopg keeps what is called out until somebody asks, and behind a pooler it comes to whoever has the session."""
+    connection.add_notify_handler(lambda call: None)
+
+
 def _sqlite(url: URL, options: dict[str, Any]) -> Engine:
     """SQLite, with transactions under our own control: Python's driver would begin them too late."""
     pool: dict[str, Any] = {"pool_timeout": BUSY_SECONDS, "poolclass": sa.QueuePool}
     if _in_memory(url):  # the database is its connection: all threads take turns at the only one
         pool |= {"pool_size": 1, "max_overflow": 0}
     arguments = {"check_same_thread": False, "timeout": BUSY_SECONDS}
-    engine = sa.create_engine(url, **{"connect_args": arguments, "pool_reset_on_return": None, **pool, **options})
+    engine = sa.create_engine(url, **{"pool_reset_on_return": None, **pool, **_with_arguments(arguments, options)})
     event.listen(engine, "connect", _set_up)
     return engine
+
+
+def _with_arguments(arguments: dict[str, Any], options: Mapping[str, Any]) -> dict[str, Any]:
+    """The options, with what is ours among the driver's arguments unless they say otherwise."""
+    return {**options, "connect_args": {**arguments, **options.get("connect_args", {})}}
 
 
 def _in_memory(url: URL) -> bool:

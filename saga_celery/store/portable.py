@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from datetime import datetime
 from functools import cached_property
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.engine import Connection
+from sqlalchemy.engine import Dialect
 
 from saga_celery.core.states import DeadLetter, SagaState, StepState
-from saga_celery.engine.ports import INBOX_ITEM, Change
+from saga_celery.engine.ports import INBOX_ITEM, Change, InboxNews
 from saga_celery.store.awaited import woken
 from saga_celery.store.clock import Clock, now
 from saga_celery.store.codec import facts_to_text, loads
 from saga_celery.store.connections import Connections
+from saga_celery.store.cursors import Cursor, ListenedCursor
 from saga_celery.store.deliveries import delivery_row, delivery_times
+from saga_celery.store.inbox import news_from
 from saga_celery.store.opening import opened
-from saga_celery.store.others import write_others
+from saga_celery.store.others import touches_others, write_others
 from saga_celery.store.payload_rows import keep_payloads, payload_rows
+from saga_celery.store.ready import Compilable, Ready
 from saga_celery.store.rows import (
     DONE,
     Row,
@@ -35,20 +38,29 @@ from saga_celery.store.rows import (
     step_from,
     step_row,
 )
-from saga_celery.store.schema import saga, saga_awaited, saga_dead_letter, saga_delivery, saga_history, saga_step
+from saga_celery.store.schema import (
+    saga,
+    saga_awaited,
+    saga_dead_letter,
+    saga_delivery,
+    saga_history,
+    saga_inbox,
+    saga_step,
+)
 from saga_celery.store.transitions import stored
 from saga_celery.store.upsert import upsert
 
+_SLOT = ("saga_id", "step", "item", "direction")
 _AWAITED = ("generation", "awaited", "due_at", "attempt", "epoch", "worker", "timeout", "resends", "failures", "since")
 
-_OF_SAGA, _OF_STEP, _OF_LETTER = range(3)
+_OF_SAGA, _OF_STEP, _OF_LETTER, _OF_INBOX = range(4)
 
 
-def _load() -> sa.CompoundSelect[Any]:
+def _load(*, inbox: bool) -> sa.CompoundSelect[Any]:
     """All rows of a saga by one statement, hence of one moment; each column holds one type, or none."""
     saga_id: sa.BindParameter[str] = sa.bindparam("id")
     nothing = [sa.null()] * 4
-    t, s, d = saga.c, saga_step.c, saga_dead_letter.c
+    t, s, d, i = saga.c, saga_step.c, saga_dead_letter.c, saga_inbox.c
     flags, names, texts = (
         (t.suspended, t.overdue, t.priority, t.gated),
         (t.id, t.name, t.plan_hash, t.state, t.parked_from),
@@ -85,12 +97,19 @@ def _load() -> sa.CompoundSelect[Any]:
         d.detail,
         *nothing,
     )
+    coming = sa.func.row_number().over(order_by=(i.at, i.id))
+    of_news = sa.select(
+        sa.literal(_OF_INBOX), coming, *nothing[:2], *nothing, i.id, *nothing, i.body, *nothing, sa.null()
+    )
     return sa.union_all(
-        of_saga.where(t.id == saga_id), of_steps.where(s.saga_id == saga_id), of_letters.where(d.saga_id == saga_id)
+        of_saga.where(t.id == saga_id),
+        of_steps.where(s.saga_id == saga_id),
+        of_letters.where(d.saga_id == saga_id),
+        *([of_news.where(i.saga_id == saga_id, sa.not_(i.taken))] if inbox else []),
     )
 
 
-LOAD = _load()
+LOAD, LOAD_WITH_INBOX = _load(inbox=False), _load(inbox=True)
 
 
 class _Overtaken(Exception):
@@ -100,22 +119,25 @@ class _Overtaken(Exception):
 class _Statements:
     """What a transition executes. To put a statement together costs more than to run it, so it is done once."""
 
-    def __init__(self, dialect: str, clock: Clock) -> None:
+    def __init__(self, dialect: Dialect, clock: Clock) -> None:
         time = now(clock)
-        self.move = {done: _move(time, done=done) for done in (False, True)}
-        self.note = sa.insert(saga_history).values(at=time)
-        self.step = upsert(dialect, saga_step, {}, ("status", "start_order", "result", "activities"))
-        self.own_waits = sa.select(*(saga_awaited.c[name] for name in _SLOT[1:])).where(
-            saga_awaited.c.saga_id == sa.bindparam("saga_id_"), saga_awaited.c.item > INBOX_ITEM
-        )
-        self.settle = delete_rows(saga_awaited)
-        self.wake = woken(clock)
-        self.open = upsert(dialect, saga_awaited, opened(clock), (*_AWAITED, "version"))
-        self.answer = delete_rows(saga_dead_letter)
+        name = "mysql" if dialect.name == "mariadb" else dialect.name
+
+        def ready(statement: Compilable) -> Ready:
+            return Ready(statement, dialect)
+
+        self.move = {done: ready(_move(time, done=done)) for done in (False, True)}
+        self.note = ready(sa.insert(saga_history).values(at=time))
+        self.step = ready(upsert(name, saga_step, {}, ("status", "start_order", "result", "activities")))
+        self.own_waits = ready(_own_waits())
+        self.settle = ready(delete_rows(saga_awaited))
+        self.wake = ready(woken(clock))
+        self.open = ready(upsert(name, saga_awaited, opened(clock), (*_AWAITED, "version")))
+        self.answer = ready(delete_rows(saga_dead_letter))
         renewed = ("reason", "detail", "result", "since", "place")
-        self.letter = upsert(dialect, saga_dead_letter, {"since": time}, renewed)
-        self.tell = sa.insert(saga_delivery).values(delivery_times(clock))
-        self.keep = keep_payloads(dialect)
+        self.letter = ready(upsert(name, saga_dead_letter, {"since": time}, renewed))
+        self.tell = ready(sa.insert(saga_delivery).values(delivery_times(clock)))
+        self.keep = ready(keep_payloads(name))
 
 
 def _move(time: sa.ColumnElement[datetime], *, done: bool) -> sa.Update:
@@ -125,6 +147,11 @@ def _move(time: sa.ColumnElement[datetime], *, done: bool) -> sa.Update:
         .where(saga.c.id == sa.bindparam("id_"), saga.c.version == sa.bindparam("version_"))
         .values(version=saga.c.version + 1, updated_at=time, ended_at=ended_at)
     )
+
+
+def _own_waits() -> sa.Select[Any]:
+    mine = saga_awaited.c.saga_id == sa.bindparam("saga_id_")
+    return sa.select(*(saga_awaited.c[name] for name in _SLOT[1:])).where(mine, saga_awaited.c.item > INBOX_ITEM)
 
 
 class PortableTransitions:
@@ -143,13 +170,21 @@ class PortableTransitions:
 
     def load(self, saga_id: str) -> SagaState | None:
         """Read a saga as the last commit left it; None when there is none."""
-        return self._connections.reconnected(lambda: self._load(saga_id))
+        return _state(self._read(LOAD, saga_id))
 
-    def _load(self, saga_id: str) -> SagaState | None:
-        with self._connections.autocommit() as connection:
-            rows = connection.execute(LOAD, {"id": saga_id}).all()
-        found = [row for row in rows if row.kind == _OF_SAGA]
-        return _state(found[0], sorted(rows, key=_place)) if found else None
+    def load_with_inbox(self, saga_id: str) -> tuple[SagaState | None, Sequence[InboxNews]]:
+        """Read a saga, and the news that no transition has taken yet, the oldest first, as of one moment."""
+        rows = self._read(LOAD_WITH_INBOX, saga_id)
+        return _state(rows), [_news(saga_id, row) for row in rows if row.kind == _OF_INBOX]
+
+    def _read(self, query: sa.CompoundSelect[Any], saga_id: str) -> list[Any]:
+        """Rows of all kinds, each kind in its order."""
+
+        def once() -> list[Any]:
+            with self._connections.autocommit() as connection:
+                return sorted(connection.execute(query, {"id": saga_id}), key=_place)
+
+        return self._connections.reconnected(once)
 
     # ------------------------------------------------------------------------------------------------------------ save
 
@@ -158,76 +193,67 @@ class PortableTransitions:
 
         def once() -> bool:
             try:
-                with self._connections.transaction() as connection:
-                    self._write(connection, change)
+                self._store(change)
             except _Overtaken:
                 return False
             return True
 
         return stored(self._connections, once, change)
 
-    def _write(self, connection: Connection, change: Change) -> None:
+    def _store(self, change: Change) -> None:
+        if touches_others(change):
+            with self._connections.transaction() as connection:
+                self._write(ListenedCursor(connection), change)
+                write_others(connection, change, self._clock)
+        else:
+            with self._connections.cursor(transaction=True) as cursor:
+                self._write(cursor, change)
+
+    def _write(self, cursor: Cursor, change: Change) -> None:
         here = {"saga_id": change.before.id}
+        there = {"id_": change.before.id, "version_": change.before.version}
+        version = change.before.version + 1
         done = change.after.status in DONE
         statements = self._statements
-        values = {**saga_row(change.after), "id_": change.before.id, "version_": change.before.version}
-        if connection.execute(statements.move[done], values).rowcount != 1:
+        if statements.move[done].once(cursor, {**saga_row(change.after), **there}) != 1:
             raise _Overtaken
-        connection.execute(
-            statements.note,
-            {
-                **here,
-                "version": change.before.version + 1,
-                "facts": facts_to_text(change.facts),
-                "actor": actor_of(change),
-            },
-        )
-        many(connection, statements.step, [{**here, **step_row(step)} for step in changed_steps(change)])
-        settled = self._all_settled(connection, change) if done else settled_slots(change)
-        many(connection, statements.settle, keys_of(change, settled))
+        noted = {"version": version, "facts": facts_to_text(change.facts), "actor": actor_of(change)}
+        statements.note.once(cursor, {**here, **noted})
+        statements.step.each(cursor, [{**here, **step_row(step)} for step in changed_steps(change)])
+        settled = self._all_settled(cursor, change) if done else settled_slots(change)
+        statements.settle.each(cursor, keys_of(change, settled))
         if change.wakes and not done:
-            version = change.before.version + 1
-            connection.execute(statements.wake, {"saga_id_": change.before.id, "version_": version})
-        many(connection, statements.open, [{**here, **row} for row in awaited_rows(change)])
-        many(connection, statements.answer, keys_of(change, settled_letters(change)))
-        many(connection, statements.letter, [{**here, **row} for row in new_letters(change)])
-        many(connection, statements.tell, [*map(delivery_row, change.deliveries)])
-        many(connection, statements.keep, payload_rows(change.payloads))
-        write_others(connection, change, self._clock)
+            statements.wake.once(cursor, {"saga_id_": change.before.id, "version_": version})
+        statements.open.each(cursor, [{**here, **row} for row in awaited_rows(change)])
+        statements.answer.each(cursor, keys_of(change, settled_letters(change)))
+        statements.letter.each(cursor, [{**here, **row} for row in new_letters(change)])
+        statements.tell.each(cursor, [*map(delivery_row, change.deliveries)])
+        statements.keep.each(cursor, payload_rows(change.payloads))
 
-    def _all_settled(self, connection: Connection, change: Change) -> list[Row]:
+    def _all_settled(self, cursor: Cursor, change: Change) -> list[Row]:
         """All that a saga which is done awaits itself, and the news that it took.
 
         Found before it is deleted: MariaDB's DELETE would wait for whoever is just leaving news in the saga's inbox.
         """
-        rows = connection.execute(self._statements.own_waits, {"saga_id_": change.before.id}).all()
-        news = (slot for slot in settled_slots(change) if slot["item"] == INBOX_ITEM)
-        return [*(dict(row._mapping) for row in rows), *news]
+        self._statements.own_waits.once(cursor, {"saga_id_": change.before.id})
+        own = [dict(zip(_SLOT[1:], row, strict=True)) for row in cursor.fetchall()]
+        return [*own, *(slot for slot in settled_slots(change) if slot["item"] == INBOX_ITEM)]
 
     @property
     def _statements(self) -> _Statements:
         """Those of a clock that tests turn have its time in them."""
         if self._clock.fixed() is None:
             return self._lasting_statements
-        return _Statements(self._connections.dialect, self._clock)
+        return _Statements(self._connections.engine.dialect, self._clock)
 
     @cached_property
     def _lasting_statements(self) -> _Statements:
-        return _Statements(self._connections.dialect, self._clock)
-
-
-def many(connection: Connection, statement: sa.Executable, rows: list[Row]) -> None:
-    """Execute a statement for each row; not at all when there is none."""
-    if rows:
-        connection.execute(statement, rows)
+        return _Statements(self._connections.engine.dialect, self._clock)
 
 
 def delete_rows(table: sa.Table) -> sa.Delete:
     """Delete rows of one saga by their keys."""
     return sa.delete(table).where(*(column == sa.bindparam(f"{column.name}_") for column in table.primary_key.columns))
-
-
-_SLOT = ("saga_id", "step", "item", "direction")
 
 
 def keys_of(change: Change, rows: list[Row]) -> list[Row]:
@@ -241,11 +267,13 @@ def _place(row: Any) -> int:
     return place
 
 
-def _state(row: Any, rows: Iterable[Any]) -> SagaState:
+def _state(rows: list[Any]) -> SagaState | None:
+    row = next((row for row in rows if row.kind == _OF_SAGA), None)
+    if row is None:
+        return None
     _, version, _, _, suspended, overdue, priority, gated, id_, name, plan_hash, status, parked_from, *texts = row
     flags = (suspended, overdue, *texts[3:], priority, gated)
     values = (id_, name, plan_hash, status, version, *texts[:3], parked_from, *flags)
-    rows = list(rows)
     steps = [_step(row) for row in rows if row.kind == _OF_STEP]
     return state_from(values, steps, [_letter(row) for row in rows if row.kind == _OF_LETTER])
 
@@ -253,6 +281,11 @@ def _state(row: Any, rows: Iterable[Any]) -> SagaState:
 def _step(row: Any) -> StepState:
     _, order, item, _, _, _, _, _, name, status, _, _, _, result, activities, *_ = row
     return step_from((name, item, status, order, loads(result), loads(activities)))
+
+
+def _news(saga_id: str, row: Any) -> InboxNews:
+    _, _, _, _, _, _, _, _, name, _, _, _, _, body, *_ = row
+    return news_from(saga_id, name, body)
 
 
 def _letter(row: Any) -> DeadLetter:

@@ -197,6 +197,8 @@ PAGES = (
     "parallel",
     "pivot",
     "results",
+    "run-on",
+    "scaling",
     "starting",
     "testing",
     "tracing",
@@ -221,7 +223,7 @@ SAID = {
     "flask": [
         "parcel with tea in Leith\nparcel with yacht in Leith\n",
         "403 FORBIDDEN\n200 OK\n['COMPLETED']\n",
-        "saga_celery_0008 (saga_celery) (head)",
+        "saga_celery_0009 (saga_celery) (head)",
     ],
     "django": ["parcel-1\n{'state': 'COMPLETED'} parcel-1\n", "shop.order", "found: True"],
     "flower": ["401 403 405\nsagas suspended: ['order-1']\n"],
@@ -241,6 +243,7 @@ SAID = {
         "exhausted thank ('retry', 'skip')\n[('thank', 'exhausted', 1)]\nparcel-1",
         "20 receipts",
     ],
+    "run-on": ["INFO/MainProcess] Task tea.saga/pour[", "2 messages"],
     "starting": [
         "True True False\nanother order under this key: True\nstarted before: PENDING",
         "2 [True, True, False]\nnone of them: OrderSaga: key=''; a key is printable text",
