@@ -11,6 +11,16 @@ from workers.demo.process import ROOT
 
 PAGE = ROOT / "docs" / "speed.md"
 BEGIN, END = "<!-- figures: written by `make bench` -->", "<!-- end of figures -->"
+_COLUMNS = {
+    "sagas_per_second": "sagas/s",
+    "vs_chain": "by the chain's",
+    "hop_p50_ms": "idle hop p50, ms",
+    "hop_p99_ms": "p99, ms",
+    "cpu_ms_own": "CPU ms a saga: workers and driver",
+    "cpu_ms_database": "database",
+    "cpu_ms_broker": "broker",
+    "peak_mb": "largest worker process, MB",
+}
 _WORDS = {
     "messages_vs_chain": "sagas/s, each step a message, by the chain's",
     "run_on_vs_chain": "sagas/s, steps run on, by the chain's",
@@ -50,13 +60,9 @@ def _machine(figures: Mapping[str, Any]) -> str:
 
 
 def _variants(figures: Mapping[str, Any]) -> list[str]:
-    head = ("variant", "sagas/s", "by the chain's", "hop p50 ms", "hop p99 ms")
-    more = ("CPU ms a saga: workers, driver", "database", "broker", "largest worker process MB")
-    lines = [f"| {' | '.join((*head, *more))} |", "|---|" + "---:|" * (len(head) + len(more) - 1)]
+    lines = [f"| variant | {' | '.join(_COLUMNS.values())} |", "|---|" + "---:|" * len(_COLUMNS)]
     for row in figures["throughput"]:
-        names = ("sagas_per_second", "vs_chain", "hop_p50_ms", "hop_p99_ms")
-        names += ("cpu_ms_own", "cpu_ms_database", "cpu_ms_broker", "peak_mb")
-        lines.append(f"| {row['variant']} | {' | '.join(_number(row[name]) for name in names)} |")
+        lines.append(f"| {row['variant']} | {' | '.join(_number(row[name]) for name in _COLUMNS)} |")
     return lines
 
 

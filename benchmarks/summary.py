@@ -42,7 +42,7 @@ def summary(figures: Figures) -> dict[str, Any]:
     rows = {row["variant"]: row for row in figures.get("throughput", ())}
     starts = {row["variant"]: row for row in figures.get("starts", ())}.get(MESSAGES, {})
     moves = {row["database"]: row for row in figures.get("transitions", ())}.get("postgresql", {})
-    stored = next(iter(figures.get("storage", ())), {})
+    stored: Figures = next(iter(figures.get("storage", ())), {})
     return {
         **_ratios(RATIOS, rows, "rounds", "rounds"),
         **_ratios(HOPS, rows, "rounds_hop_p50_ms", "rounds_hop_p50_ms"),

@@ -6,13 +6,10 @@ import sys
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
-from saga_celery import Saga
-
 CHAIN = "plain Celery chain"
 QUEUE = "elsewhere"
 """Where tasks wait for workers without saga code."""
 LABELS = {"messages": "messages", "run_on": "run on", "claimed": "messages, claimed"}
-RUNS_ON = hasattr(Saga, "run_on")
 QUIET = {"PYTHONWARNINGS": "ignore"}
 
 
