@@ -48,6 +48,7 @@ def measure(options: Options) -> dict[str, Any]:
             for section in options.sections:
                 _say(f"measuring: {section} …")
                 figures[section] = _section(section, options, folder, shared, peers)
+    figures["counts"] = {"sagas": options.sagas, "rounds": options.rounds, "finished": options.finished}
     figures["machine"]["load_after"] = list(os.getloadavg())
     return {**figures, "notes": notes}
 

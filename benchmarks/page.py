@@ -52,11 +52,12 @@ def tables(figures: Mapping[str, Any]) -> str:
 
 
 def _machine(figures: Mapping[str, Any]) -> str:
-    found = figures["machine"]
+    found, counts = figures["machine"], figures["counts"]
     load = f"load {found['load_before'][0]:.1f} before and {found['load_after'][0]:.1f} after"
-    rounds = len(figures["throughput"][0]["rounds"])
-    words = [f"{found['cpus']} cores, {found['system']}, Python {found['python']}; {load}; {rounds} rounds."]
-    return " ".join([*words, *figures["notes"]])
+    asked = f"{counts['rounds']} rounds of {counts['sagas']} sagas; {counts['finished']:,} finished sagas were weighed."
+    return " ".join(
+        [f"{found['cpus']} cores, {found['system']}, Python {found['python']}; {load}; {asked}", *figures["notes"]]
+    )
 
 
 def _variants(figures: Mapping[str, Any]) -> list[str]:

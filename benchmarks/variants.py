@@ -50,10 +50,8 @@ def variants(databases: Collection[str], subjects: Collection[str], children: in
         subjects: `messages`, `run_on`, `claimed`, `foreign`.
         children: pool processes, the same number for each variant.
     """
-    found = [_chain(children)]
-    found += [
-        _sagas(kind, name, children) for kind in ("messages", "claimed") if kind in subjects for name in databases
-    ]
+    kinds = [kind for kind in LABELS if kind in subjects]
+    found = [_chain(children), *[_sagas(kind, name, children) for kind in kinds for name in databases]]
     if "foreign" in subjects and "postgresql" in databases:
         found.append(_foreign("postgresql", children))
     return found
