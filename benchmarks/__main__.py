@@ -8,17 +8,16 @@ import platform
 import signal
 import sys
 import tempfile
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from benchmarks import console, history, memory, report, transitions
+from benchmarks import console, history, memory, report, results, starting, storage, transitions
 from benchmarks.options import Options, parse
 from benchmarks.peers.installing import Peers, install
 from benchmarks.peers.variants import peer_variants
 from benchmarks.race import race
-from benchmarks.running import Running, running
 from benchmarks.servers import NewDatabase, Servers, available, servers
+from benchmarks.summary import summary
 from benchmarks.variants import variants
 
 
@@ -27,7 +26,13 @@ def main() -> None:
     options = parse(sys.argv[1:])
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # what was started is ended, also then
     found = measure(options)
-    print(json.dumps(found, indent=2) if options.json else report.text(found))
+    if options.is_whole and found["throughput"]:
+        results.keep(found)
+    if options.out:
+        results.write(found, options.out)
+    print(report.text(found))
+    if options.json:
+        print(json.dumps(summary(found)))
 
 
 def measure(options: Options) -> dict[str, Any]:
@@ -43,6 +48,7 @@ def measure(options: Options) -> dict[str, Any]:
             for section in options.sections:
                 _say(f"measuring: {section} …")
                 figures[section] = _section(section, options, folder, shared, peers)
+    figures["counts"] = {"sagas": options.sagas, "rounds": options.rounds, "finished": options.finished}
     figures["machine"]["load_after"] = list(os.getloadavg())
     return {**figures, "notes": notes}
 
@@ -58,6 +64,11 @@ def _section(section: str, options: Options, folder: Path, shared: Servers, peer
             few = max(options.sagas // 4, 2)
             each = shared.new.items()
             return [history.measure(name, make, options.finished, few, options.rounds) for name, make in each]
+        case "starts":
+            return starting.measure(shared, folder / section, options.starts, options.batch, options.rounds)
+        case "storage":
+            weighed = shared.new.items()
+            return [storage.measure(make(), options.finished) for name, make in weighed if name == "postgresql"]
         case "console":
             return [row for name, make in shared.new.items() if name == "postgresql" for row in _console(options, make)]
         case _:
@@ -65,15 +76,9 @@ def _section(section: str, options: Options, folder: Path, shared: Servers, peer
 
 
 def _throughput(options: Options, folder: Path, shared: Servers, peers: Peers) -> list[dict[str, Any]]:
-    with ExitStack() as stack:
-        subjects: list[Running] = []
-        wanted = variants(list(shared.new), options.subjects, options.children)
-        for number, variant in enumerate([*wanted, *peer_variants(peers, list(shared.new), options.children)]):
-            subject = stack.enter_context(running(variant, folder / f"variant-{number}", shared))
-            subject.await_ready()
-            subject.stop()
-            subjects.append(subject)
-        return race(subjects, shared, options.sagas, options.rounds, options.looks)
+    names = list(shared.new)
+    each = [*variants(names, options.subjects, options.children), *peer_variants(peers, names, options.children)]
+    return race(each, shared, folder, options.sagas, options.rounds)
 
 
 def _console(options: Options, new: NewDatabase) -> list[dict[str, Any]]:

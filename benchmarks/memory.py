@@ -7,7 +7,7 @@ from typing import Any
 
 import psutil
 
-from benchmarks.running import running
+from benchmarks.running import home, running
 from benchmarks.servers import Servers
 from benchmarks.variants import variants
 
@@ -16,8 +16,7 @@ def measure(servers: Servers, folder: Path, sagas: int, children: int) -> dict[s
     """Resident memory of the largest pool process after few and after many sagas."""
     variant = next(each for each in variants(list(servers.new), ["messages"], children) if each.database)
     few = min(100, sagas // 2)
-    with running(variant, folder, servers) as subject:
-        subject.await_ready()
+    with running(variant, folder, home(variant, servers)) as subject:
         subject.ask(count=few, work="steps")
         early = _megabytes(subject.worker_pids)
         subject.ask(count=sagas - few, work="steps")

@@ -17,6 +17,8 @@ def text(figures: dict[str, Any]) -> str:
 
 _TITLES = {
     "throughput": "Sagas of five no-op steps (ratio: plain chain = 1.0, medians of rounds that take turns)",
+    "starts": "Starts in one process, no worker at work",
+    "storage": "Bytes of a finished saga of five steps, indexes included",
     "transitions": "One transition, one thread (known: its last state is in this process; cold: loaded first)",
     "history": "A transition (cold), an idle sweep, a list and one saga, with empty tables and with full ones",
     "console": "Calls of the web console, in ms, as a function and over HTTP; over: calls that took more than 100 ms",

@@ -1,12 +1,10 @@
-"""A variant at work: its workers and its driver, stopped while others have their turn."""
+"""A variant at work: its workers and its driver, which are there only while it has its turn."""
 
 from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -57,23 +55,6 @@ class Running:
                 worker.await_sign(lambda pid=worker.pid: bool(psutil.Process(pid).children()))  # type: ignore[misc]
         self.answer()
 
-    @contextmanager
-    def turn(self) -> Iterator[None]:
-        """Go on, and stop again: outside of its turns the kernel gives its main processes no processor time.
-
-        Pool processes are not stopped: they rest without their main process, and would be left behind, stopped, if this
-        program were killed.
-        """
-        self._signal(signal.SIGCONT)
-        try:
-            yield
-        finally:
-            self.stop()
-
-    def stop(self) -> None:
-        """Until the next turn."""
-        self._signal(signal.SIGSTOP)
-
     def ask(self, **request: Any) -> dict[str, Any]:
         """Let the driver do something."""
         assert self._driver.stdin is not None
@@ -93,50 +74,52 @@ class Running:
     def _parts(self) -> Iterator[tuple[Process, Part]]:
         return zip(self._workers, self.variant.workers, strict=True)
 
-    def _signal(self, number: signal.Signals) -> None:
-        restless = [self._driver.pid] if self.variant.driver.has_restless_children else []
-        children = [child.pid for pid in restless for child in psutil.Process(pid).children(recursive=True)]
-        for pid in (*self.pids, *children):
-            os.kill(pid, number)
 
-
-@contextmanager
-def running(variant: Variant, folder: Path, servers: Servers) -> Iterator[Running]:
-    """Start the workers and the driver of a variant, without waiting for them, and end them afterwards."""
-    folder.mkdir()
-    environment = {
+def home(variant: Variant, servers: Servers) -> dict[str, str]:
+    """What all processes of a variant are told: a part of the broker and a database that are its own."""
+    return {
         **variant.environment,
         "BENCH_BROKER": servers.new_broker_url() if variant.needs_broker else "",
         "BENCH_BROKER_OPTIONS": json.dumps(dict(servers.broker.transport_options)),
         "BENCH_DATABASE": servers.new[variant.database]() if variant.database else "",
-        "BENCH_FOLDER": str(folder),
     }
+
+
+@contextmanager
+def running(variant: Variant, folder: Path, told: Mapping[str, str]) -> Iterator[Running]:
+    """Start the workers and the driver of a variant, wait until they are ready, and end them afterwards.
+
+    Args:
+        variant: what they are.
+        folder: a new one, for what they write.
+        told: see `home`.
+    """
+    folder.mkdir(parents=True)
+    environment = {**told, "BENCH_FOLDER": str(folder)}
     with ExitStack() as stack:
         workers = [stack.enter_context(_worker(part, folder, environment)) for part in variant.workers]
         log = folder / "driver.log"
         driver = stack.enter_context(_driver(variant.driver, environment, log))
-        yield Running(variant, driver, workers, log)
+        subject = Running(variant, driver, workers, log)
+        subject.await_ready()
+        yield subject
 
 
 @contextmanager
 def _worker(part: Part, folder: Path, environment: Mapping[str, str]) -> Iterator[Process]:
-    worker = Process(
-        part.name, part.command, log=folder / f"{part.name}.log", environment={**environment, **part.environment}
-    )
+    told = {**environment, **part.environment}
+    worker = Process(part.name, part.command, log=folder / f"{part.name}.log", environment=told)
     try:
         yield worker
     finally:
-        if not worker.has_ended:
-            os.kill(worker.pid, signal.SIGCONT)
         worker.stop()
 
 
 @contextmanager
 def _driver(part: Part, environment: Mapping[str, str], log: Path) -> Iterator[subprocess.Popen[str]]:
-    """On a leash as well: stopped, it would not see its input end."""
     with log.open("w") as errors:
         driver = subprocess.Popen(
-            [sys.executable, "-m", "workers.demo.leash", str(os.getpid()), *part.command],
+            part.command,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=errors,

@@ -26,6 +26,10 @@ class Sagas:
         """Start one."""
         SAGAS[self._subject, work].start(1)
 
+    def start_many(self, count: int) -> None:
+        """Start so many at once, for `steps`."""
+        SAGAS[self._subject, "steps"].start_many(range(count))
+
     def all_ended(self) -> bool:
         """Whether none is open; an index makes it cheap."""
         with self._store.connections.autocommit() as connection:

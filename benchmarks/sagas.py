@@ -14,17 +14,19 @@ SAFE: dict[str, Any] = {"idempotent": True}
 WHY = "it does nothing"
 
 
-def five(saga_name: str, task: str, options: dict[str, Any]) -> type[Saga[int, Any]]:
+def five(saga_name: str, task: str, options: dict[str, Any], *, runs_on: bool = False) -> type[Saga[int, Any]]:
     """A saga of five steps.
 
     Args:
         saga_name: its name.
         task: what each of them runs.
         options: of each of them.
+        runs_on: whether a process may run the next step itself.
     """
 
     class Five(Saga[int, Any]):
         name = saga_name
+        run_on = runs_on
 
         @step(**options, no_compensation=WHY)
         def one(self, number: int) -> Signature[int]:
@@ -49,11 +51,17 @@ def five(saga_name: str, task: str, options: dict[str, Any]) -> type[Saga[int, A
     return Five
 
 
-def undone(saga_name: str) -> type[Saga[int, Any]]:
-    """Four steps with compensations, and a fifth that fails for good: nine tasks."""
+def undone(saga_name: str, *, runs_on: bool) -> type[Saga[int, Any]]:
+    """Four steps with compensations, and a fifth that fails for good: nine tasks.
+
+    Args:
+        saga_name: its name.
+        runs_on: see `five`.
+    """
 
     class Undone(Saga[int, Any]):
         name = saga_name
+        run_on = runs_on
 
         @step(idempotent=True)
         def one(self, number: int) -> Signature[int]:
@@ -102,7 +110,10 @@ Keyed = five("bench.messages.steps", NOOP, SAFE)
 SAGAS: dict[tuple[str, str], type[Saga[int, Any]]] = {
     ("messages", "steps"): Keyed,
     ("messages", "stamps"): five("bench.messages.stamps", STAMP, SAFE),
-    ("messages", "undo"): undone("bench.messages.undo"),
+    ("messages", "undo"): undone("bench.messages.undo", runs_on=False),
+    ("run_on", "steps"): five("bench.run_on.steps", NOOP, SAFE, runs_on=True),
+    ("run_on", "stamps"): five("bench.run_on.stamps", STAMP, SAFE, runs_on=True),
+    ("run_on", "undo"): undone("bench.run_on.undo", runs_on=True),
     ("claimed", "steps"): five("bench.claimed.steps", NOOP, {}),
     ("claimed", "stamps"): five("bench.claimed.stamps", STAMP, {}),
 }

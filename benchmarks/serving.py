@@ -1,7 +1,7 @@
 """How drivers talk with the benchmark. Imports nothing that peers' interpreters might lack.
 
-Each line on a driver's standard input is a request, such as `{"count": 200, "work": "steps"}` or `{"hops": 20}`; each
-line of its output an answer, the first one telling that it is ready.
+Each line on a driver's standard input is a request, such as `{"count": 200, "work": "steps"}`, `{"hops": 20}`,
+`{"starts": 100}` or `{"start_many": 1000}`; each line of its output an answer, the first one telling that it is ready.
 """
 
 from __future__ import annotations
@@ -9,8 +9,9 @@ from __future__ import annotations
 import json
 import sys
 import time
+from collections.abc import Callable
 from itertools import pairwise
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from benchmarks.stamps import take_stamps
 
@@ -35,6 +36,15 @@ class Subject(Protocol):
         ...
 
 
+@runtime_checkable
+class Batches(Protocol):
+    """Something that can be started in large numbers."""
+
+    def start_many(self, count: int) -> None:
+        """Start so many at once, for `steps`."""
+        ...
+
+
 def serve(subject: Subject) -> None:
     """Answer until the input ends."""
     print("{}", flush=True)
@@ -45,13 +55,27 @@ def serve(subject: Subject) -> None:
 def _answer(subject: Subject, asked: dict[str, Any]) -> dict[str, Any]:
     if "hops" in asked:
         return {"hops": [hop for _ in range(asked["hops"]) for hop in _hops(subject)]}
+    if "starts" in asked:
+        return {"start": _rate(asked["starts"], lambda: _start(subject, asked["starts"], "steps"))}
+    if "start_many" in asked and isinstance(subject, Batches):
+        return {"start_many": _rate(asked["start_many"], lambda: subject.start_many(asked["start_many"]))}
     return _run(subject, asked["count"], asked["work"], LOOK_EVERY)
+
+
+def _start(subject: Subject, count: int, work: str) -> None:
+    for _ in range(count):
+        subject.start(work)
+
+
+def _rate(count: int, act: Callable[[], object]) -> float:
+    began = time.perf_counter()
+    act()
+    return count / (time.perf_counter() - began)
 
 
 def _run(subject: Subject, count: int, work: str, look_every: float) -> dict[str, float]:
     began = time.perf_counter()
-    for _ in range(count):
-        subject.start(work)
+    _start(subject, count, work)
     started = time.perf_counter()
     while not subject.all_ended():
         time.sleep(look_every)

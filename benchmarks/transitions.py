@@ -11,6 +11,7 @@ from typing import Any
 
 from benchmarks.counting import round_trips, statements
 from benchmarks.sagas import Keyed
+from saga_celery.app.chance import new_id
 from saga_celery.core.events import AttemptSucceeded, News, Nudged
 from saga_celery.core.states import Message, SagaState, Slot
 from saga_celery.definition.renderer import ClassRenderer
@@ -81,8 +82,6 @@ class Bench:
         self._coordinator = Coordinator(
             store=self.store, transport=Silence(), renderer=ClassRenderer(Settings()), backoff=lambda retry, tries: 0.0
         )
-        self._numbers = iter(range(1, 10**9))
-        self._prefix = f"{time.perf_counter_ns():x}"
         self.starts: list[float] = []
         self.moves: list[float] = []
 
@@ -93,9 +92,7 @@ class Bench:
 
     def start(self) -> str:
         """Start a saga."""
-        new = NewSaga(
-            id=f"{self._prefix}-{next(self._numbers)}", name=Keyed.name, plan=Keyed.definition().plan, input=1
-        )
+        new = NewSaga(id=new_id(), name=Keyed.name, plan=Keyed.definition().plan, input=1)
         timed(self.starts, lambda: self.store.start([new], nudge_after=10.0))
         return new.id
 
@@ -119,7 +116,7 @@ class Bench:
 def _all_news() -> Iterator[News]:
     yield Nudged()
     for name in NAMES:
-        yield AttemptSucceeded(slot=Slot(name, 0, generation=1), attempt=1, result=1)
+        yield AttemptSucceeded(slot=Slot(name, 0, generation=1), attempt=1, result=1, ran=0.001)
 
 
 def timed(times: list[float], act: Callable[[], object]) -> None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 CHAIN = "plain Celery chain"
 QUEUE = "elsewhere"
 """Where tasks wait for workers without saga code."""
+LABELS = {"messages": "messages", "run_on": "run on", "claimed": "messages, claimed"}
 QUIET = {"PYTHONWARNINGS": "ignore"}
 
 
@@ -21,8 +22,6 @@ class Part:
     environment: Mapping[str, str] = field(default_factory=dict)
     has_pool: bool = False
     """It is ready when it has children."""
-    has_restless_children: bool = False
-    """They do something even if nobody asks them to, so they are stopped as well; they die with their parent."""
     is_server: bool = False
     """It keeps data and hands out work, as a database and a broker do for others."""
 
@@ -48,13 +47,11 @@ def variants(databases: Collection[str], subjects: Collection[str], children: in
 
     Args:
         databases: kinds that are there.
-        subjects: `messages`, `claimed`, `foreign`.
+        subjects: `messages`, `run_on`, `claimed`, `foreign`.
         children: pool processes, the same number for each variant.
     """
-    found = [_chain(children)]
-    found += [
-        _sagas(kind, name, children) for kind in ("messages", "claimed") if kind in subjects for name in databases
-    ]
+    kinds = [kind for kind in LABELS if kind in subjects]
+    found = [_chain(children), *[_sagas(kind, name, children) for kind in kinds for name in databases]]
     if "foreign" in subjects and "postgresql" in databases:
         found.append(_foreign("postgresql", children))
     return found
@@ -90,7 +87,7 @@ def _chain(children: int) -> Variant:
 
 def _sagas(kind: str, database: str, children: int) -> Variant:
     return Variant(
-        label=f"{kind}, {database}",
+        label=f"{LABELS[kind]}, {database}",
         driver=driver(sys.executable, "benchmarks.saga_driver"),
         workers=(worker(sys.executable, "benchmarks.app", children),),
         database=database,

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import ctypes
 import multiprocessing
 import os
-import signal
-import sys
 from importlib import import_module
 from itertools import cycle
 from multiprocessing.connection import Connection
@@ -15,7 +12,6 @@ from typing import Any
 from benchmarks.names import STEPS
 from benchmarks.serving import serve
 from benchmarks.stamps import stamp as stamped
-from workers.demo.leash import PR_SET_PDEATHSIG
 
 dbos = import_module("dbos")
 
@@ -44,8 +40,6 @@ def five(work: str) -> int:
 
 def application(asked: Connection, name: str) -> None:
     """One process: starts what it is told to, and answers once all of that has ended."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)  # one that is stopped does not see its pipe end
     url = os.environ["BENCH_DATABASE"].replace("postgresql+psycopg", "postgresql")
     config = {"name": "bench", "system_database_url": url, "executor_id": name, "log_level": "ERROR"}
     dbos.DBOS(config=config)

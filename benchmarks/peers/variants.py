@@ -12,6 +12,8 @@ from benchmarks.variants import Part, Variant, driver, worker
 CELERY_SAGA = "celery-saga"
 DBOS = "DBOS"
 RESTATE = "Restate"
+IN_FOLDER = 'RESTATE_BASE_DIR="$BENCH_FOLDER/data" exec "$0"'
+"""Restate keeps its data where it is told to, else where it is started."""
 
 
 def peer_variants(peers: Peers, databases: Collection[str], children: int) -> list[Variant]:
@@ -37,10 +39,9 @@ def _celery_saga(python: str, children: int) -> Variant:
 
 def _dbos(python: str, children: int) -> Variant:
     """It has no workers: its driver's child processes start workflows themselves and run them in threads."""
-    command = (python, "-m", "benchmarks.peers.dbos_driver")
     return Variant(
         label=DBOS,
-        driver=Part(name="driver", command=command, has_restless_children=True),
+        driver=driver(python, "benchmarks.peers.dbos_driver"),
         database="postgresql",
         environment={"BENCH_CHILDREN": str(children)},
         needs_broker=False,
@@ -64,7 +65,7 @@ def _restate(python: str, server: str, children: int) -> Variant:
         label=RESTATE,
         driver=driver(python, "benchmarks.peers.restate_driver"),
         workers=(
-            Part(name="server", command=(server,), environment=settings, is_server=True),
+            Part(name="server", command=("/bin/sh", "-c", IN_FOLDER, server), environment=settings, is_server=True),
             Part(name="steps", command=command, has_pool=True),
         ),
         environment={"BENCH_RESTATE": json.dumps({"ingress": ingress, "admin": admin, "steps": steps})},
