@@ -296,7 +296,7 @@ class SagaApp:
 
     def _courier(self) -> Courier:
         grace, rows = self.settings.hook_grace, self.store.deliveries
-        hooks = ClassHooks(self._hooks, rows.labels, grace)
+        hooks = ClassHooks(self._hooks, rows.labels, grace, lambda found: self.store.plan(found).form == CHAIN_FORM)
         return Courier(hooks=hooks, rows=rows, post=self.transport)
 
     # ---------------------------------------------------------------------------------------------------------- pauses
