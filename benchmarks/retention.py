@@ -22,6 +22,7 @@ from benchmarks.sagas import Keyed
 from benchmarks.servers import NewDatabase, available, databases
 from benchmarks.transitions import Bench
 from saga_celery.app.chance import new_id
+from saga_celery.cli.pruning import BREATH
 from saga_celery.core.states import SagaStatus
 from saga_celery.store import SQLStore
 from saga_celery.store.columns import UtcTime
@@ -102,6 +103,7 @@ def walk(store: SQLStore, move: str, before: Any, batch: int, portions: list[Por
         began = time.perf_counter()
         portion = getattr(store.retention, move)(old, batch, behind)
         portions.append((len(portion.ids), time.perf_counter() - began))
+        time.sleep(BREATH if store.connections.dialect == "sqlite" else 0.0)
         behind = portion.behind
         if behind is None:
             return

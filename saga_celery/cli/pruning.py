@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable
 from datetime import timedelta
 from typing import Any
@@ -18,6 +19,9 @@ from saga_celery.core.states import SagaStatus
 from saga_celery.store.rows import DONE
 
 Command = Callable[..., Any]
+
+BREATH = 0.1
+"""Seconds between two transactions on SQLite, where whoever wants to write looks every 0.1 s whether it may."""
 
 
 def _states(text: str) -> list[SagaStatus]:
@@ -115,7 +119,9 @@ def _carry_out(
 ) -> None:
     screen = target.screen(ctx, json=as_json)
     told: dict[tuple[str, bool], Left] = {}
+    rest = BREATH if sagas.store.connections.dialect == "sqlite" and not dry_run else 0.0
     for left in carry_out(sagas, orders, batch=batch, limit=limit, dry_run=dry_run):
+        time.sleep(rest)
         before = told.get((left.name, left.archived), Left(name=left.name, archived=left.archived, sagas=0, kept=0))
         told[left.name, left.archived] = Left(
             name=left.name,

@@ -54,7 +54,7 @@ Place: TypeAlias = tuple[datetime, str]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Old:
-    """Sagas that are at the top of their families, and ended long enough ago."""
+    """Sagas that ended long enough ago; those that are a child of another one leave with that."""
 
     name: str
     before: Mapping[SagaStatus, datetime]
@@ -186,17 +186,26 @@ class Retention:
         self, own: Connection, old: Old, limit: int, behind: Place | None, *, locked: bool
     ) -> tuple[list[_Member], Portion]:
         """The sagas that may leave, with their families, all of them locked before anything else is asked of them."""
-        rows = own.execute(_locked(_roots(old, limit, behind), locked), execution_options=_UNPREPARED).all()
-        tops = [_Member(id=row.id, root=row.id, parent=None, version=row.version, ended=True) for row in rows]
-        tops = _as_many_as_fit(tops, tops, limit)
-        members = [*tops, *self._descendants(own, tops, locked=locked)]
-        tops = _as_many_as_fit(tops, members, limit)
-        stay = {each.root for each in members if not each.ended} | self._needed(own, members)
-        leaving = {each.id for each in tops} - stay
+        rows = own.execute(_locked(_ended(old, limit, behind), locked), execution_options=_UNPREPARED).all()
+        children = self._children_of_others(own, rows)
+        every = [_Member(id=row.id, root=row.id, parent=None, version=row.version, ended=True) for row in rows]
+        every = _as_many_as_fit(every, [each for each in every if each.id not in children], limit)
+        members = [each for each in every if each.id not in children]
+        members += self._descendants(own, members, locked=locked)
+        every = _as_many_as_fit(every, members, limit)
+        tops = {each.id for each in every} - children
+        leaving = tops - {each.root for each in members if not each.ended} - self._needed(own, members)
         members = [each for each in members if each.root in leaving]
-        last = None if len(tops) == len(rows) < limit or not tops else (rows[len(tops) - 1].ended_at, tops[-1].id)
-        kept = len(tops) - len(leaving)
-        return members, Portion(ids=tuple(each.id for each in members), kept=kept, behind=last)
+        last = None if len(every) == len(rows) < limit else (rows[len(every) - 1].ended_at, every[-1].id)
+        ids = tuple(each.id for each in members)
+        return members, Portion(ids=ids, kept=len(tops) - len(leaving), behind=last)
+
+    def _children_of_others(self, own: Connection, rows: Sequence[Any]) -> set[str]:
+        """Those that leave with their parents, if these are there; asked for by itself, as no plan for both is good."""
+        parents = {row.id: row.parent_id for row in rows if row.parent_id is not None}
+        query = sa.select(saga.c.id).where(self._among(saga.c.id, set(parents.values())))
+        there = set(own.execute(query).scalars()) if parents else set()
+        return {saga_id for saga_id, parent in parents.items() if parent in there}
 
     def _descendants(self, own: Connection, tops: Sequence[_Member], *, locked: bool) -> Iterator[_Member]:
         """Children, and theirs. No more can come, for their parents are locked."""
@@ -309,11 +318,10 @@ def _locked(query: sa.Select[Any], locked: bool) -> sa.Select[Any]:
     return query.with_for_update(skip_locked=True) if locked else query
 
 
-def _roots(old: Old, limit: int, behind: Place | None) -> sa.Select[Any]:
-    t, parent = saga.c, saga.alias("parent")
-    of_none = sa.or_(t.parent_id.is_(None), ~sa.exists().where(parent.c.id == t.parent_id))
-    wanted = [*_ended_before(t, old), of_none, *_behind(t, behind)]
-    return sa.select(t.id, t.version, t.ended_at).where(*wanted).order_by(t.ended_at, t.id).limit(limit)
+def _ended(old: Old, limit: int, behind: Place | None) -> sa.Select[Any]:
+    t = saga.c
+    wanted = [*_ended_before(t, old), *_behind(t, behind)]
+    return sa.select(t.id, t.version, t.ended_at, t.parent_id).where(*wanted).order_by(t.ended_at, t.id).limit(limit)
 
 
 def _ended_before(t: Any, old: Old) -> list[ColumnElement[bool]]:
