@@ -71,5 +71,5 @@ bench: $(STAMP) ## measure against a plain Celery chain (ARGS=…)
 	@$(BIN)/python -m benchmarks $(ARGS)
 
 clean: ## remove everything that is generated, .venv too
-	@rm -rf .venv dist build .coverage .coverage.* htmlcov .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	@rm -rf .venv .peers dist build .coverage .coverage.* htmlcov .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -6,19 +6,20 @@ import json
 import os
 import platform
 import signal
-import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from benchmarks import console, history, report, transitions
+from benchmarks import console, history, memory, report, transitions
 from benchmarks.options import Options, parse
-from benchmarks.servers import NewDatabase, available, databases
-from benchmarks.throughput import memory, throughput
-from benchmarks.variants import PEERS, Running, Variant, running, variants
+from benchmarks.peers.installing import Peers, install
+from benchmarks.peers.variants import peer_variants
+from benchmarks.race import race
+from benchmarks.running import Running, running
+from benchmarks.servers import NewDatabase, Servers, available, servers
+from benchmarks.variants import variants
 
 
 def main() -> None:
@@ -32,72 +33,52 @@ def main() -> None:
 def measure(options: Options) -> dict[str, Any]:
     """All figures."""
     names = available(options.databases, options.mariadb_url)
-    peers, notes = _peers(options.peer_python)
-    notes += [f"{name}: not available here" for name in options.databases if name not in names and name != "mariadb"]
+    notes = [f"{name}: not available here" for name in options.databases if name not in names and name != "mariadb"]
+    peers = install() if options.peers else Peers(notes=("Peers were not asked for.",))
+    notes += peers.notes
     figures: dict[str, Any] = {"machine": _machine()}
     with tempfile.TemporaryDirectory(prefix="saga-bench-", ignore_cleanup_errors=True) as scratch:
         folder = Path(scratch)
-        with databases(names, folder, options.mariadb_url) as new:
+        with servers(names, folder, options.mariadb_url) as shared:
             for section in options.sections:
                 _say(f"measuring: {section} …")
-                figures[section] = _section(section, options, folder, new, peers)
+                figures[section] = _section(section, options, folder, shared, peers)
     figures["machine"]["load_after"] = list(os.getloadavg())
     return {**figures, "notes": notes}
 
 
-def _section(
-    section: str, options: Options, folder: Path, new: Mapping[str, NewDatabase], peers: list[str]
-) -> list[dict[str, Any]]:
+def _section(section: str, options: Options, folder: Path, shared: Servers, peers: Peers) -> list[dict[str, Any]]:
     match section:
         case "throughput":
-            return _throughput(options, folder, new, peers)
+            return _throughput(options, folder, shared, peers)
         case "transitions":
-            return [transitions.measure(name, make(), options.sagas, options.rounds) for name, make in new.items()]
+            each = shared.new.items()
+            return [transitions.measure(name, make(), options.sagas, options.rounds) for name, make in each]
         case "history":
             few = max(options.sagas // 4, 2)
-            return [history.measure(name, make, options.finished, few, options.rounds) for name, make in new.items()]
+            each = shared.new.items()
+            return [history.measure(name, make, options.finished, few, options.rounds) for name, make in each]
         case "console":
-            return [row for name in new if name == "postgresql" for row in _console(options, new[name])]
+            return [row for name, make in shared.new.items() if name == "postgresql" for row in _console(options, make)]
         case _:
-            return _memory(options, folder, new)
+            return [memory.measure(shared, folder / "memory", options.memory_sagas, options.children)]
 
 
-def _throughput(
-    options: Options, folder: Path, new: Mapping[str, NewDatabase], peers: list[str]
-) -> list[dict[str, Any]]:
+def _throughput(options: Options, folder: Path, shared: Servers, peers: Peers) -> list[dict[str, Any]]:
     with ExitStack() as stack:
         subjects: list[Running] = []
-        for number, variant in enumerate(variants(list(new), options.subjects, peers, options.peer_python or "")):
-            place = folder / f"variant-{number}"
-            subjects.append(stack.enter_context(running(variant, place, new, options.children)))
-        for subject in subjects:
+        wanted = variants(list(shared.new), options.subjects, options.children)
+        for number, variant in enumerate([*wanted, *peer_variants(peers, list(shared.new), options.children)]):
+            subject = stack.enter_context(running(variant, folder / f"variant-{number}", shared))
             subject.await_ready()
-        return throughput(subjects, options.sagas, options.rounds, options.looks)
-
-
-def _memory(options: Options, folder: Path, new: Mapping[str, NewDatabase]) -> list[dict[str, Any]]:
-    name = next(iter(new))
-    variant = Variant(label=f"in place, {name}", subject="keyed", database=name)
-    with running(variant, folder / "memory", new, options.children) as subject:
-        subject.await_ready()
-        return [memory(subject, min(100, options.memory_sagas // 2), options.memory_sagas)]
+            subject.stop()
+            subjects.append(subject)
+        return race(subjects, shared, options.sagas, options.rounds, options.looks)
 
 
 def _console(options: Options, new: NewDatabase) -> list[dict[str, Any]]:
     """Others than PostgreSQL are not filled so quickly."""
     return console.measure("postgresql", new(), options.stored, options.calls)
-
-
-def _peers(python: str | None) -> tuple[list[str], list[str]]:
-    if python is None:
-        return [], ["Peers were not measured: pass --peer-python, an interpreter with celery-saga or dbos installed."]
-    found, notes = [], []
-    for module, label in PEERS.items():
-        if subprocess.run([python, "-c", f"import {module}"], capture_output=True, check=False).returncode == 0:
-            found.append(module)
-        else:
-            notes.append(f"{label} was not measured: {python} can not import it.")
-    return found, notes
 
 
 def _machine() -> dict[str, Any]:

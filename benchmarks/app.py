@@ -1,35 +1,15 @@
-"""The Celery app of the benchmark's workers and drivers; the environment tells which of the parts it plays."""
+"""The Celery app as one of sagas; the environment tells which of the parts it plays."""
 
 from __future__ import annotations
 
-import json
 import os
-from pathlib import Path
 
-from celery import Celery
-
-from benchmarks.sagas import FINISH, NOOP
+from benchmarks import sagas
+from benchmarks.tasks import app
 from saga_celery import SagaApp
 
-app = Celery("bench", broker=os.environ["BENCH_BROKER"])
-app.conf.update(
-    broker_transport_options=json.loads(os.environ.get("BENCH_BROKER_OPTIONS", "{}")),
-    broker_connection_retry_on_startup=True,
-    task_ignore_result=True,
-)
-if os.environ.get("BENCH_SUBJECT") != "chain":
-    app.conf.saga_database_url = os.environ.get("BENCH_DATABASE", "")
-    SagaApp(app)
+__all__ = ["app", "sagas"]  # a worker knows the sagas that it imports
 
-
-@app.task(name=NOOP)
-def noop(number: int) -> int:
-    """Do nothing."""
-    return number
-
-
-@app.task(name=FINISH)
-def finish() -> None:
-    """The last task of a plain chain: leave one byte in the file that its driver watches."""
-    with Path(os.environ["BENCH_ENDED"]).open("ab") as ended:
-        ended.write(b".")
+app.conf.saga_database_url = os.environ["BENCH_DATABASE"]
+app.conf.saga_foreign_queues = os.environ.get("BENCH_FOREIGN_QUEUES", "").split()
+SagaApp(app)

@@ -9,7 +9,7 @@ from typing import IO, Any, Protocol
 
 import sqlalchemy as sa
 
-from benchmarks.sagas import STEPS
+from benchmarks.names import STEPS
 from saga_celery.store import SQLStore
 
 SAGAS = 4

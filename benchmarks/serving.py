@@ -1,7 +1,7 @@
 """How drivers talk with the benchmark. Imports nothing that peers' interpreters might lack.
 
-Each line on a driver's standard input is a request, `{"count": 200}` or `{"latency": 20}`; each line of its output an
-answer, the first one telling that it is ready.
+Each line on a driver's standard input is a request, such as `{"count": 200, "work": "steps"}` or `{"hops": 20}`; each
+line of its output an answer, the first one telling that it is ready.
 """
 
 from __future__ import annotations
@@ -9,21 +9,29 @@ from __future__ import annotations
 import json
 import sys
 import time
+from itertools import pairwise
 from typing import Any, Protocol
 
-LONGEST = 1200.0
+from benchmarks.stamps import take_stamps
+
+LONGEST = 600.0
 """Seconds after which a driver gives up."""
+LOOK_EVERY = 0.01
 
 
 class Subject(Protocol):
     """Something that can be started, and whose end can be seen."""
 
-    def start(self) -> None:
-        """Start one."""
+    def start(self, work: str) -> None:
+        """Start one: its work is `steps`, `stamps` or `undo`."""
         ...
 
     def all_ended(self) -> bool:
         """Whether everything that was started has ended."""
+        ...
+
+    def check(self) -> None:
+        """Raise where anything ended otherwise than it should."""
         ...
 
 
@@ -35,18 +43,27 @@ def serve(subject: Subject) -> None:
 
 
 def _answer(subject: Subject, asked: dict[str, Any]) -> dict[str, Any]:
-    if "latency" in asked:
-        return {"latencies": [_run(subject, 1, 0.0005)["seconds"] for _ in range(asked["latency"])]}
-    return _run(subject, asked["count"], 0.01)
+    if "hops" in asked:
+        return {"hops": [hop for _ in range(asked["hops"]) for hop in _hops(subject)]}
+    return _run(subject, asked["count"], asked["work"], LOOK_EVERY)
 
 
-def _run(subject: Subject, count: int, look_every: float) -> dict[str, float]:
+def _run(subject: Subject, count: int, work: str, look_every: float) -> dict[str, float]:
     began = time.perf_counter()
     for _ in range(count):
-        subject.start()
+        subject.start(work)
     started = time.perf_counter()
     while not subject.all_ended():
         time.sleep(look_every)
         if time.perf_counter() - began > LONGEST:
             raise SystemExit(f"not ended within {LONGEST:g} s")
-    return {"count": count, "starting": started - began, "seconds": time.perf_counter() - began}
+    seconds = time.perf_counter() - began
+    subject.check()
+    return {"count": count, "starting": started - began, "seconds": seconds}
+
+
+def _hops(subject: Subject) -> list[float]:
+    """Seconds from the beginning of each step to that of the next one, of one saga that is alone."""
+    _run(subject, 1, "stamps", 0.005)
+    stamps = take_stamps()
+    return [after - before for before, after in pairwise(stamps)]

@@ -13,6 +13,8 @@ from saga_celery.errors import NotConfigured
 
 PREFIX = "saga_"
 
+RUN_ON = ("safe", "asked", "never")
+
 _ONE_WILL_DO = ("alert_webhook", "alert_events")
 """Lists that may be written as their only entry."""
 _SPANS = ("retention", "archive_after")
@@ -84,6 +86,12 @@ class Settings:
     """Default of a step's `queue_grace`."""
     settle_delay: float = 5.0
     """Default of a step's `settle_delay`."""
+    run_on: str = "safe"
+    """Which steps a worker may run right after the step in front of them, in the same process and without the broker:
+    `safe`: those that are safe to run twice, and those that ask for it; `asked`: only those that ask; `never`. See
+    docs/run-on.md."""
+    run_on_slice: float = 1.0
+    """Seconds for which a process runs on; the step that comes then goes through the broker."""
     message_lifetime: float = 86_400.0
     """How long after it was sent an action may begin; a barrier refuses it later. Longer than any queue of yours."""
     clock_skew: float = 60.0
@@ -143,6 +151,8 @@ class Settings:
         settings = cls(**{name: _checked(name, value, cls) for name, value in given.items()})
         for name in _SPANS:
             _check_span(name, getattr(settings, name))
+        if settings.run_on not in RUN_ON:
+            raise NotConfigured(f"setting saga_run_on={settings.run_on!r}: expected one of {', '.join(RUN_ON)}")
         if settings.clock_skew >= settings.message_lifetime:
             raise NotConfigured(
                 f"saga_clock_skew={settings.clock_skew:g} leaves nothing of saga_message_lifetime="

@@ -1,1 +1,1 @@
-"""Other libraries, measured by an interpreter that has them: `--peer-python`."""
+"""Other libraries that do the same, in an environment of their own: `.peers/`, made by the first run."""

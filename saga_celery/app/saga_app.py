@@ -54,6 +54,7 @@ from saga_celery.transport.end_calls import EndCaller, RedisEars, can_call
 from saga_celery.transport.install import install
 from saga_celery.transport.lifecycle_events import LifecycleEvents, events_are_on
 from saga_celery.transport.publisher import CeleryTransport
+from saga_celery.transport.run_on import Diverted, RunOn
 from saga_celery.transport.shown import parameters_of
 from saga_celery.transport.tracing import note
 
@@ -82,6 +83,9 @@ class SagaApp:
         self._lookout: Lookout | None = None
         self._janitor = Janitor(lambda: carry_out(self, as_configured(self)))
         self._schema_is_good = False
+        self.run_on = RunOn(
+            celery, settings=lambda: self.settings, transport=lambda: self.transport, has_plan=self.has_plan
+        )
         self._gate = PauseGate(lambda: self.store.pauses.all())
         self.desk = AppDesk(self)
         _apps[celery] = self
@@ -214,7 +218,7 @@ class SagaApp:
         packer = self.payloads.packer()
         return Coordinator(
             store=self.store,
-            transport=self.transport,
+            transport=Diverted(self.transport, self.run_on),
             renderer=ClassRenderer(self.settings, packer.opened if packer else self.payloads.opened),
             backoff=backoff,
             parks_render_failures=parks_render_failures,

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import assert_never
 
 from saga_celery.core import events as e
 from saga_celery.core.awaiting import await_event, waits
 from saga_celery.core.commands import Rest, Send, Settle, Watch
+from saga_celery.core.copies import replace
 from saga_celery.core.draft import Draft, letter
 from saga_celery.core.lifecycle import GIVEN_UP, OPEN_ACTION, OPEN_COMPENSATION, PARKED_ACTION, PARKED_COMPENSATION
 from saga_celery.core.progress import (

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from saga_celery.core import events as e
 from saga_celery.core.commands import Command, Render, RenderResult, Rest, Send, Settle, StartChild, TurnChild, Watch
+from saga_celery.core.copies import replace
 from saga_celery.core.evolve import evolve
 from saga_celery.core.plan import Plan
 from saga_celery.core.states import (

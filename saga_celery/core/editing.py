@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 from saga_celery.core import events as e
 from saga_celery.core.attempts import dispatch_action
 from saga_celery.core.audit import acted, moves
+from saga_celery.core.copies import replace
 from saga_celery.core.draft import Draft, NotAllowed
 from saga_celery.core.keys import slot_key
 from saga_celery.core.plan import StepKind

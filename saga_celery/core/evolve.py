@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import assert_never
 
 from saga_celery.core import events as e
+from saga_celery.core.copies import replace
 from saga_celery.core.lifecycle import SAGA_NOTES, SAGA_TABLE, STEP_NOTES, STEP_TABLE, UNPARKED
 from saga_celery.core.states import (
     Activity,

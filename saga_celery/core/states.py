@@ -159,6 +159,8 @@ class Policy:
     """A wait that nobody answered in time is passed over."""
     limit: int | None = None
     """How many items of a fan-out may be under way at once, in either direction; None: all."""
+    run_on: bool | None = None
+    """The process that would send it may run it itself, right away; None: as the app's setting says."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -201,12 +201,21 @@ class Steps(Mapping[StepKey, StepState]):
     # ------------------------------------------------------------------------------------------------------- mapping
 
     def __getitem__(self, key: StepKey) -> StepState:
-        name, item = key
-        branch = self._branches[name]
-        found = branch.own if item == 0 else _at(branch.items, item - 1)
+        found = self._found(*key)
         if found is None:
             raise KeyError(key)
         return found
+
+    def get(self, key: StepKey, default: Any = None) -> Any:
+        """What a mapping's `get` does, without an exception on the way."""
+        found = self._found(*key)
+        return default if found is None else found
+
+    def _found(self, name: str, item: int) -> StepState | None:
+        branch = self._branches.get(name)
+        if branch is None or item == 0:
+            return None if branch is None else branch.own
+        return _at(branch.items, item - 1)
 
     def __iter__(self) -> Iterator[StepKey]:
         for name, branch in self._branches.items():

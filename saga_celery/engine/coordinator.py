@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, assert_never
 
 from saga_celery.core.commands import Command, Render, RenderResult, Rest, Send, Settle, Watch
+from saga_celery.core.copies import replace
 from saga_celery.core.events import DeadlinePassed, Fact, News, Nudged, OperatorAsked, RenderFailed
 from saga_celery.core.machine import Decision, NotAllowed, decide, decide_posted
 from saga_celery.core.plan import Plan
@@ -119,12 +120,12 @@ class Coordinator:
             StoreError: the database failed; nothing was stored, and the same news may be handled again.
         """
         fresh = isinstance(news, OperatorAsked)  # what a person is refused must be refused by what is true now
-        state = self._store.load(saga_id, fresh=fresh)
+        state, left = self._found(saga_id, news, fresh=fresh)
         for _ in range(MOST_CONFLICTS):
             if state is None:
                 return None
             told: News | None = self._taken_in(saga_id, news)
-            inbox = self._taken_up(self._store.inbox(saga_id)) if isinstance(news, Nudged) else ()
+            inbox = self._taken_up(left)
             if asks_to_begin(state, news) and (waits := self._not_admitted(state)) is not None:
                 if not inbox:
                     return waits
@@ -137,7 +138,14 @@ class Coordinator:
             elif fresh:
                 return self._nothing_changed(change, decision, news)
             state, fresh = self._store.catch_up(saga_id), True  # a state that is out of date must not swallow news
+            left = self._store.inbox(saga_id) if isinstance(news, Nudged) else ()
         raise RetryTransaction(f"saga {saga_id}: {MOST_CONFLICTS} transitions in a row were overtaken by others")
+
+    def _found(self, saga_id: str, news: News, *, fresh: bool) -> tuple[SagaState | None, Sequence[InboxNews]]:
+        """The saga, and at a nudge what was left for it."""
+        if isinstance(news, Nudged):
+            return self._store.load_with_inbox(saga_id, fresh=fresh)
+        return self._store.load(saga_id, fresh=fresh), ()
 
     def _not_admitted(self, state: SagaState) -> Handled | None:
         """What became of a saga whose turn to begin has not come; None when it has."""
@@ -400,8 +408,10 @@ def outgoing(state: SagaState, slot: Slot, attempt: int, *, resends: int = 0) ->
         timeout=activity.policy.timeout,
         headers=state.headers,
         priority=state.priority,
+        run_on=activity.policy.run_on,
         action_generation=step.action.generation,
         action_attempt=step.action.attempt,
+        version=state.version,
     )
 
 

@@ -271,6 +271,14 @@ class Store(Protocol):
         """
         ...
 
+    def load_with_inbox(self, saga_id: str, *, fresh: bool = True) -> tuple[SagaState | None, Sequence[InboxNews]]:
+        """Read a saga as `load` does, and what `inbox` holds for it, at the price of one read."""
+        ...
+
+    def keep_up(self, saga_id: str, version: int) -> None:
+        """Note that a saga has at least this version by now, so that no older state of it is taken for likely."""
+        ...
+
     def catch_up(self, saga_id: str) -> SagaState | None:
         """Read a saga that others moved on, as it is now; None when it is gone."""
         ...
@@ -357,10 +365,14 @@ class Outgoing:
     headers: Mapping[str, str]
     priority: int | None = None
     """What the saga was started with, for the broker; the step's own goes before it."""
+    run_on: bool | None = None
+    """The process that would send it may run it itself; None: as the app's setting says."""
     action_generation: int = 1
     """Generation of the action that a compensation or a probe is about."""
     action_attempt: int = 1
     """Its latest attempt."""
+    version: int = 0
+    """The version of the saga that sends it."""
 
 
 class Transport(Protocol):

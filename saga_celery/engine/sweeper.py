@@ -251,6 +251,8 @@ class Sweeper:
 
     def _holds(self, row: Overdue, activity: Activity) -> bool:
         assert activity.message is not None  # noqa: S101 - only what was rendered is ever out
+        if row.age < activity.policy.queue_grace:
+            return False  # it was hastened: it never went out, or whoever had it is known to be gone
         return _has_patience(row, activity.policy.queue_grace) and self._transport.backlog(activity.message) > 0
 
     # ------------------------------------------------------------------------------------------------------ not ended

@@ -7,12 +7,12 @@ and not thousands of items of a list that nobody touched.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from functools import reduce
 from typing import Any
 
 import sqlalchemy as sa
 
+from saga_celery.core.copies import replace
 from saga_celery.core.evolve import evolve
 from saga_celery.core.states import SagaState
 from saga_celery.store.codec import fact_from_json, loads

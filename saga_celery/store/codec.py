@@ -1,15 +1,16 @@
 """States, messages and facts as plain JSON, and back.
 
-Fields that are empty by default and are empty are left out; every other field is written, so that a default which a
-later release changes does not change what is stored. A field that is missing takes its default, one that is unknown is
-dropped: a row of the previous release and one of the next can both be read.
+Fields that are empty by default and are empty are left out, and so are those that hold what `UNWRITTEN` says; every
+other field is written, so that a default which a later release changes does not change what is stored. A field that is
+missing takes what was left out for it, one that is unknown is dropped: a row of the previous release and one of the
+next can both be read.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import MISSING, Field, fields, is_dataclass
 from enum import StrEnum
 from functools import cache
@@ -17,11 +18,27 @@ from types import NoneType, UnionType
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from saga_celery.core.events import FACTS, Fact
+from saga_celery.core.retry import Retry
+from saga_celery.core.states import Activity, Direction, Policy, Slot
 
 Convert = Callable[[Any], Any]
 
 EMPTY: tuple[Any, ...] = (None, "", (), {}, False, 0)
 """The defaults whose fields may be left out."""
+
+UNWRITTEN: Mapping[type[Any], Mapping[str, Any]] = {
+    Policy: {
+        "retry": Retry(attempts=3, delay=1.0, maximum=300.0, jitter=True),
+        "timeout": 300.0,
+        "queue_grace": 30.0,
+        "settle_delay": 5.0,
+        "needs_result": True,
+    },
+    Activity: {"generation": 1},
+    Slot: {"item": 0, "direction": Direction.ACTION, "generation": 1},
+}
+"""What most rows would hold, and therefore none has to. It stands for ever, whatever becomes of the defaults in the
+core: rows without these fields mean these values."""
 
 _READABLE = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 _ASCII = json.JSONEncoder(allow_nan=False, separators=(",", ":"))
@@ -105,7 +122,7 @@ def encoder(hint: Any) -> Convert:
     if isinstance(hint, type) and is_dataclass(hint):
         return _dataclass_encoder(hint)
     if _is_named_tuple(hint):
-        return list
+        return _named_tuple_encoder(hint)
     origin, inner = _shape(hint)
     if origin is Union:
         return _optional(encoder(inner))
@@ -124,14 +141,39 @@ def _encoder_of(value: Any) -> Convert:
 
 def _dataclass_encoder(kind: type[Any]) -> Convert:
     hints = get_type_hints(kind)
-    parts = [(part.name, _default(part), encoder(hints[part.name])) for part in fields(kind)]
-    parts = [(name, default if default in EMPTY else MISSING, convert) for name, default, convert in parts]
+    parts = [(part.name, _left_out(kind, part), encoder(hints[part.name])) for part in fields(kind)]
 
     def encode(value: Any) -> dict[str, Any]:
-        found = ((name, getattr(value, name), empty, convert) for name, empty, convert in parts)
-        return {name: convert(part) for name, part, empty, convert in found if part != empty}
+        return {
+            name: found if convert is _same else convert(found)
+            for name, unwritten, convert in parts
+            if (found := getattr(value, name)) != unwritten
+        }
 
     return encode
+
+
+def _named_tuple_encoder(kind: type[Any]) -> Convert:
+    """A list, without what it would end with in most rows."""
+    ends = list(UNWRITTEN.get(kind, {}).values())
+
+    def encode(value: Any) -> list[Any]:
+        plain = list(value)
+        for unwritten in reversed(ends):
+            if plain[-1] != unwritten:
+                break
+            plain.pop()
+        return plain
+
+    return encode
+
+
+def _left_out(kind: type[Any], part: Field[Any]) -> Any:
+    """The value of a field that is not written; MISSING: each is."""
+    if part.name in UNWRITTEN.get(kind, ()):
+        return UNWRITTEN[kind][part.name]
+    default = _default(part)
+    return default if default in EMPTY else MISSING
 
 
 def _default(part: Field[Any]) -> Any:
@@ -164,16 +206,23 @@ def decoder(hint: Any) -> Convert:
 def _dataclass_decoder(kind: type[Any]) -> Convert:
     hints = get_type_hints(kind)
     parts = {part.name: decoder(hints[part.name]) for part in fields(kind)}
+    unwritten = UNWRITTEN.get(kind, {})
 
     def decode(plain: Mapping[str, Any]) -> Any:
-        return kind(**{name: parts[name](part) for name, part in plain.items() if name in parts})
+        return kind(**{**unwritten, **{name: parts[name](part) for name, part in plain.items() if name in parts}})
 
     return decode
 
 
 def _named_tuple_decoder(kind: Any) -> Convert:
-    parts = [decoder(hint) for hint in get_type_hints(kind).values()]
-    return lambda plain: kind(*(decode(part) for decode, part in zip(parts, plain, strict=False)))
+    parts = {name: decoder(hint) for name, hint in get_type_hints(kind).items()}
+    unwritten = UNWRITTEN.get(kind, {})
+
+    def decode(plain: Sequence[Any]) -> Any:
+        found = {name: convert(part) for (name, convert), part in zip(parts.items(), plain, strict=False)}
+        return kind(**{**unwritten, **found})
+
+    return decode
 
 
 # -------------------------------------------------------------------------------------------------------------- common

@@ -17,6 +17,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 
 from saga_celery.engine.forking import GATE
 from saga_celery.store.addresses import address
+from saga_celery.store.cursors import Cursor, ListenedCursor, is_listened_to, straight
 from saga_celery.store.faults import lost, translated
 from saga_celery.store.retrying import again
 
@@ -101,6 +102,25 @@ class Connections:
             connection = plain.execution_options(saga_transaction=True)
             with connection.begin():
                 yield connection
+
+    @contextmanager
+    def cursor(self, *, transaction: bool = False) -> Iterator[Cursor]:
+        """A cursor for statements whose text is ready.
+
+        Args:
+            transaction: False: each statement is a transaction of its own; True: all of them are one, committed at the
+                end, rolled back by any exception.
+
+        Raises:
+            StoreError: see `faults.translated`.
+        """
+        if is_listened_to(self.engine):
+            with self.transaction() if transaction else self.autocommit() as connection:
+                yield ListenedCursor(connection)
+        else:
+            begin = _BEGIN[self.engine.dialect.name] if transaction else None
+            with self._use(), translated(), straight(self.engine, begin) as cursor:
+                yield cursor
 
     def run(self, work: Callable[[Connection], T]) -> T:
         """Do the work in a transaction, and in a new one whenever the database gives it up.

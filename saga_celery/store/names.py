@@ -22,5 +22,5 @@ def check_name(what: str, text: str, most: int = NAME) -> None:
         raise InputRejected(f"{what} {text[:40]!r}… has {len(text)} characters; at most {most} can be stored")
     if text.endswith(" "):
         raise InputRejected(f"{what} {text!r} ends with a space, of which MariaDB takes no notice")
-    if text != storable(text):
+    if not text.isprintable() and text != storable(text):
         raise InputRejected(f"{what} {text!r} holds NUL or half a surrogate pair, which databases do not store")

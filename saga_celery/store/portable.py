@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from datetime import datetime
 from functools import cached_property
 from typing import Any
@@ -11,12 +11,13 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from saga_celery.core.states import DeadLetter, SagaState, StepState
-from saga_celery.engine.ports import INBOX_ITEM, Change
+from saga_celery.engine.ports import INBOX_ITEM, Change, InboxNews
 from saga_celery.store.awaited import woken
 from saga_celery.store.clock import Clock, now
 from saga_celery.store.codec import facts_to_text, loads
 from saga_celery.store.connections import Connections
 from saga_celery.store.deliveries import delivery_row, delivery_times
+from saga_celery.store.inbox import news_from
 from saga_celery.store.opening import opened
 from saga_celery.store.others import write_others
 from saga_celery.store.payload_rows import keep_payloads, payload_rows
@@ -35,20 +36,28 @@ from saga_celery.store.rows import (
     step_from,
     step_row,
 )
-from saga_celery.store.schema import saga, saga_awaited, saga_dead_letter, saga_delivery, saga_history, saga_step
+from saga_celery.store.schema import (
+    saga,
+    saga_awaited,
+    saga_dead_letter,
+    saga_delivery,
+    saga_history,
+    saga_inbox,
+    saga_step,
+)
 from saga_celery.store.transitions import stored
 from saga_celery.store.upsert import upsert
 
 _AWAITED = ("generation", "awaited", "due_at", "attempt", "epoch", "worker", "timeout", "resends", "failures", "since")
 
-_OF_SAGA, _OF_STEP, _OF_LETTER = range(3)
+_OF_SAGA, _OF_STEP, _OF_LETTER, _OF_INBOX = range(4)
 
 
-def _load() -> sa.CompoundSelect[Any]:
+def _load(*, inbox: bool) -> sa.CompoundSelect[Any]:
     """All rows of a saga by one statement, hence of one moment; each column holds one type, or none."""
     saga_id: sa.BindParameter[str] = sa.bindparam("id")
     nothing = [sa.null()] * 4
-    t, s, d = saga.c, saga_step.c, saga_dead_letter.c
+    t, s, d, i = saga.c, saga_step.c, saga_dead_letter.c, saga_inbox.c
     flags, names, texts = (
         (t.suspended, t.overdue, t.priority, t.gated),
         (t.id, t.name, t.plan_hash, t.state, t.parked_from),
@@ -85,12 +94,19 @@ def _load() -> sa.CompoundSelect[Any]:
         d.detail,
         *nothing,
     )
+    coming = sa.func.row_number().over(order_by=(i.at, i.id))
+    of_news = sa.select(
+        sa.literal(_OF_INBOX), coming, *nothing[:2], *nothing, i.id, *nothing, i.body, *nothing, sa.null()
+    )
     return sa.union_all(
-        of_saga.where(t.id == saga_id), of_steps.where(s.saga_id == saga_id), of_letters.where(d.saga_id == saga_id)
+        of_saga.where(t.id == saga_id),
+        of_steps.where(s.saga_id == saga_id),
+        of_letters.where(d.saga_id == saga_id),
+        *([of_news.where(i.saga_id == saga_id, sa.not_(i.taken))] if inbox else []),
     )
 
 
-LOAD = _load()
+LOAD, LOAD_WITH_INBOX = _load(inbox=False), _load(inbox=True)
 
 
 class _Overtaken(Exception):
@@ -143,13 +159,21 @@ class PortableTransitions:
 
     def load(self, saga_id: str) -> SagaState | None:
         """Read a saga as the last commit left it; None when there is none."""
-        return self._connections.reconnected(lambda: self._load(saga_id))
+        return _state(self._read(LOAD, saga_id))
 
-    def _load(self, saga_id: str) -> SagaState | None:
-        with self._connections.autocommit() as connection:
-            rows = connection.execute(LOAD, {"id": saga_id}).all()
-        found = [row for row in rows if row.kind == _OF_SAGA]
-        return _state(found[0], sorted(rows, key=_place)) if found else None
+    def load_with_inbox(self, saga_id: str) -> tuple[SagaState | None, Sequence[InboxNews]]:
+        """Read a saga, and the news that no transition has taken yet, the oldest first, as of one moment."""
+        rows = self._read(LOAD_WITH_INBOX, saga_id)
+        return _state(rows), [_news(saga_id, row) for row in rows if row.kind == _OF_INBOX]
+
+    def _read(self, query: sa.CompoundSelect[Any], saga_id: str) -> list[Any]:
+        """Rows of all kinds, each kind in its order."""
+
+        def once() -> list[Any]:
+            with self._connections.autocommit() as connection:
+                return sorted(connection.execute(query, {"id": saga_id}), key=_place)
+
+        return self._connections.reconnected(once)
 
     # ------------------------------------------------------------------------------------------------------------ save
 
@@ -241,11 +265,13 @@ def _place(row: Any) -> int:
     return place
 
 
-def _state(row: Any, rows: Iterable[Any]) -> SagaState:
+def _state(rows: list[Any]) -> SagaState | None:
+    row = next((row for row in rows if row.kind == _OF_SAGA), None)
+    if row is None:
+        return None
     _, version, _, _, suspended, overdue, priority, gated, id_, name, plan_hash, status, parked_from, *texts = row
     flags = (suspended, overdue, *texts[3:], priority, gated)
     values = (id_, name, plan_hash, status, version, *texts[:3], parked_from, *flags)
-    rows = list(rows)
     steps = [_step(row) for row in rows if row.kind == _OF_STEP]
     return state_from(values, steps, [_letter(row) for row in rows if row.kind == _OF_LETTER])
 
@@ -253,6 +279,11 @@ def _state(row: Any, rows: Iterable[Any]) -> SagaState:
 def _step(row: Any) -> StepState:
     _, order, item, _, _, _, _, _, name, status, _, _, _, result, activities, *_ = row
     return step_from((name, item, status, order, loads(result), loads(activities)))
+
+
+def _news(saga_id: str, row: Any) -> InboxNews:
+    _, _, _, _, _, _, _, _, name, _, _, _, _, body, *_ = row
+    return news_from(saga_id, name, body)
 
 
 def _letter(row: Any) -> DeadLetter:

@@ -1,4 +1,4 @@
-"""The latest states that this process stored itself, so that the next transition of a saga needs no read.
+"""The latest states that this process and its siblings stored, so that the next transition of a saga needs no read.
 
 A state from here may be out of date, for other processes move sagas as well. To store a transition that was decided on
 it is safe, as the version guards it. A decision that changes nothing never reaches that guard: it must be made again on
@@ -9,21 +9,23 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from dataclasses import replace
 from typing import Any
 
+from saga_celery.core.copies import replace
 from saga_celery.core.states import SagaState
 from saga_celery.core.steps import Steps
 from saga_celery.engine.ports import Change
 from saga_celery.store.codec import dumps, loads
 from saga_celery.store.rows import changed_steps
+from saga_celery.store.shared_states import SharedStates
 
 
 class RecentStates:
-    """At most `size` sagas, the longest unused one goes first. Safe for threads."""
+    """At most `size` sagas, the longest unused one goes first. Safe for threads, and to be forked."""
 
     def __init__(self, size: int = 512) -> None:
         self._size = size
+        self._shared = SharedStates()
         self._lock = threading.Lock()
         self._states: OrderedDict[str, SagaState] = OrderedDict()
 
@@ -33,11 +35,23 @@ class RecentStates:
             found = self._states.get(saga_id)
             if found is not None:
                 self._states.move_to_end(saga_id)
+        version = found.version if found is not None else -1
+        if self._shared.version_of(saga_id) > version and (newer := self._shared.get(saga_id)) is not None:
+            return newer
         return _apart(found) if found is not None else None
+
+    def version_of(self, saga_id: str) -> int | None:
+        """The version of what `get` gives; None: nothing is known here."""
+        with self._lock:
+            found = self._states.get(saga_id)
+        own, shared = found.version if found is not None else -1, self._shared.version_of(saga_id)
+        return max(own, shared) if max(own, shared) >= 0 else None
 
     def keep(self, change: Change) -> None:
         """Remember a transition that was stored."""
-        self._put(_as_stored(change))
+        stored = _as_stored(change)
+        self._put(stored)
+        self._shared.put(stored)
 
     def learn(self, state: SagaState) -> None:
         """Remember a state that was read; the caller's code may change its JSON, so it is copied."""
@@ -54,6 +68,7 @@ class RecentStates:
         """Forget a saga that somebody else moved, or that has ended."""
         with self._lock:
             self._states.pop(saga_id, None)
+        self._shared.drop(saga_id)
 
 
 def _as_stored(change: Change) -> SagaState:

@@ -31,12 +31,13 @@ from saga_celery.store.payload_rows import PayloadRows
 from saga_celery.store.plans import Plans
 from saga_celery.store.portable import PortableTransitions
 from saga_celery.store.postgres import PostgresTransitions
+from saga_celery.store.postgres_starts import PostgresStarts
 from saga_celery.store.queries import Queries
 from saga_celery.store.queues import Queues
 from saga_celery.store.recent import RecentStates
 from saga_celery.store.retention import Retention
 from saga_celery.store.rows import DONE
-from saga_celery.store.starts import IfExists, Inserted, NewSaga, insert
+from saga_celery.store.starts import IfExists, Inserted, NewSaga, OwnStarts, insert
 from saga_celery.store.stuck import StuckRows
 from saga_celery.store.tallies import Tallies
 from saga_celery.store.transitions import Transitions
@@ -67,6 +68,7 @@ class SQLStore:
         self._heartbeats = Heartbeats(self.connections, self._clock)
         self.pauses = Pauses(self.connections, self._clock, self._awaited)
         self._transitions = self._transitions_of(self.connections.dialect)
+        self._starts = self._starts_of(self.connections.dialect)
         self.open_sagas = OpenSagas(self.connections)
         self.deliveries = DeliveryRows(self.connections, self._clock)
         self.stuck = StuckRows(self.connections, self._clock)
@@ -80,6 +82,10 @@ class SQLStore:
 
     def _transitions_of(self, dialect: str) -> Transitions:
         kind = PostgresTransitions if dialect == "postgresql" else PortableTransitions
+        return kind(self.connections, self._clock)
+
+    def _starts_of(self, dialect: str) -> OwnStarts | PostgresStarts:
+        kind = PostgresStarts if dialect == "postgresql" else OwnStarts
         return kind(self.connections, self._clock)
 
     def _ask_time(self) -> datetime:
@@ -121,6 +127,31 @@ class SQLStore:
         """
         found = None if fresh else self._recent.get(saga_id)
         return self._learnt(self._transitions.load(saga_id)) if found is None else found
+
+    def load_with_inbox(self, saga_id: str, *, fresh: bool = True) -> tuple[SagaState | None, Sequence[InboxNews]]:
+        """Read a saga as `load` does, and what `inbox` holds for it, by one statement.
+
+        Args:
+            saga_id: the saga.
+            fresh: see `load`.
+        """
+        if not fresh and (known := self._recent.get(saga_id)) is not None:
+            return known, self.inbox(saga_id)
+        found, news = self._transitions.load_with_inbox(saga_id)
+        return self._learnt(found), news
+
+    def keep_up(self, saga_id: str, version: int) -> None:
+        """Read what came since, where the state that is known here is older than another process says.
+
+        To decide on it would be in vain: it could not be stored.
+
+        Args:
+            saga_id: the saga.
+            version: the least that it has by now.
+        """
+        known = self._recent.version_of(saga_id)
+        if known is not None and known < version:
+            self.catch_up(saga_id)
 
     def catch_up(self, saga_id: str) -> SagaState | None:
         """Read a saga that was overtaken: where a state of it is known here, only what came since."""
@@ -179,14 +210,12 @@ class SQLStore:
             self._plans.publish(plans)
         missing = self._plans.missing(plans) if publishes_plans else list({plan.hash: plan for plan in plans}.values())
 
-        def into(executor: Executor) -> list[Inserted]:
+        if connection is not None:
+            executor = ConnectionExecutor(connection) if isinstance(connection, Connection) else connection
             return insert(
                 executor, sagas, clock=self._clock, if_exists=if_exists, nudge_after=nudge_after, plans=missing
             )
-
-        if connection is not None:
-            return into(ConnectionExecutor(connection) if isinstance(connection, Connection) else connection)
-        answers = self.connections.run(lambda own: into(ConnectionExecutor(own)))
+        answers = self._starts.start(sagas, if_exists=if_exists, nudge_after=nudge_after, plans=missing)
         if any(answer.created for answer in answers):
             self._plans.remember(new.plan for new, answer in zip(sagas, answers, strict=True) if answer.created)
         return answers

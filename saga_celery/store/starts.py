@@ -19,7 +19,8 @@ from saga_celery.store import tickets
 from saga_celery.store.clock import Clock, after, now
 from saga_celery.store.codec import canonical, dumps, optional_dumps, to_json
 from saga_celery.store.columns import ID
-from saga_celery.store.executors import Executor, Row
+from saga_celery.store.connections import Connections
+from saga_celery.store.executors import ConnectionExecutor, Executor, Row
 from saga_celery.store.names import check_name
 from saga_celery.store.opening import opened
 from saga_celery.store.payload_rows import keep_payloads, payload_rows
@@ -62,21 +63,27 @@ class NewSaga:
     """What the input refers to."""
     fingerprint: str | None = None
     """Of the input, where what is stored in its place tells nothing of it; None: that of the input as it is."""
+    input_text: str | None = field(init=False, compare=False, repr=False)
+    """The input as JSON text; NULL for None."""
 
     def __post_init__(self) -> None:
         check_name("id", self.id, ID)
-        for what, text in (
-            ("name", self.name),
-            ("key", self.key or ""),
-            ("lock", self.terms.lock or ""),
-            *self.tags.items(),
-        ):
-            check_name(what, text)
-            check_name("tag", what)
+        check_name("name", self.name)
+        for what, text in (("key", self.key), ("lock", self.terms.lock)):
+            if text is not None:
+                check_name(what, text)
+        for name, value in self.tags.items():
+            check_name(name, value)
+            check_name("tag", name)
         try:
-            dumps(self.input)
+            object.__setattr__(self, "input_text", optional_dumps(self.input))
         except (TypeError, ValueError) as failure:
             raise InputRejected(f"the input is no JSON: {failure}") from failure
+
+    @property
+    def is_plain(self) -> bool:
+        """It begins at once, and nothing is stored apart from it."""
+        return not (self.terms.gated or self.shares_lock_of or self.payloads)
 
     @property
     def input_hash(self) -> str:
@@ -97,6 +104,30 @@ class Inserted:
     """The saga that has the key now."""
     created: bool
     """False: it was there already."""
+
+
+class OwnStarts:
+    """Starts sagas in transactions of our own.
+
+    Args:
+        connections: the database.
+        clock: whose time counts.
+    """
+
+    def __init__(self, connections: Connections, clock: Clock) -> None:
+        self._connections = connections
+        self._clock = clock
+
+    def start(
+        self, sagas: Sequence[NewSaga], *, if_exists: IfExists, nudge_after: float, plans: Sequence[Plan]
+    ) -> list[Inserted]:
+        """Insert sagas and commit: all of them, or none."""
+
+        def once(connection: sa.Connection) -> list[Inserted]:
+            executor = ConnectionExecutor(connection)
+            return insert(executor, sagas, clock=self._clock, if_exists=if_exists, nudge_after=nudge_after, plans=plans)
+
+        return self._connections.run(once)
 
 
 def insert(
@@ -140,7 +171,7 @@ def insert(
         on_terms = tickets.tickets_of(executor, created)
         gated = {ticket.new.id for ticket in on_terms}
         plain = [new for new in created if new.id not in gated]
-        _write(executor, _made_once(_insert_sagas, clock), [_saga_row(new) for new in plain])
+        _write(executor, _made_once(_insert_sagas, clock), [saga_row(new) for new in plain])
         _write(executor, sa.insert(saga_tag), [row for new in created for row in _tag_rows(new)])
         waits = [row for new in plain for row in _awaited_rows(new, nudge_after)]
         _write(executor, _made_once(_insert_awaited, clock), waits)
@@ -149,7 +180,7 @@ def insert(
 
 
 def _insert_on_terms(executor: Executor, on_terms: Sequence[tickets.Ticket], clock: Clock, look_after: float) -> None:
-    sagas = [{**_saga_row(each.new), **tickets.saga_columns(each)} for each in on_terms]
+    sagas = [{**saga_row(each.new), **tickets.saga_columns(each)} for each in on_terms]
     waits = [row for each in on_terms for row in tickets.waits_of(each, look_after)]
     _write(executor, _made_once(_insert_gated, clock), sagas)
     _write(executor, _made_once(_insert_tickets, clock), [tickets.ticket_row(each) for each in on_terms])
@@ -198,7 +229,8 @@ def _insert_admissions(clock: Clock) -> sa.Insert:
     return sa.insert(saga_awaited).values(tickets.awaited_times(clock))
 
 
-def _saga_row(new: NewSaga) -> Row:
+def saga_row(new: NewSaga) -> Row:
+    """The row of a new saga, but for its times."""
     return {
         "id": new.id,
         "name": new.name,
@@ -206,7 +238,7 @@ def _saga_row(new: NewSaga) -> Row:
         "state": SagaStatus.PENDING.value,
         "version": 0,
         "plan_hash": new.plan.hash,
-        "input": optional_dumps(new.input),
+        "input": new.input_text,
         "suspended": False,
         "overdue": False,
         "headers": dumps(dict(new.headers)),
@@ -237,12 +269,17 @@ def _awaited_rows(new: NewSaga, nudge_after: float) -> list[Row]:
 
 def _take_keys(executor: Executor, sagas: Sequence[NewSaga], if_exists: IfExists) -> list[str]:
     """For each saga the id of the one that has its key; its own where it took the key, or needs none."""
-    keyed = sorted((new for new in sagas if new.key is not None), key=lambda new: (new.name, new.key or ""))
+    keyed = [new for new in in_order(sagas) if new.key is not None]
     if not keyed:
         return [new.id for new in sagas]
     _write(executor, insert_if_absent(executor.dialect, saga_key), [_key_row(new) for new in keyed])
     owners = {(new.name, new.key): _owner(executor, new, if_exists) for new in keyed}
     return [owners[(new.name, new.key)] if new.key is not None else new.id for new in sagas]
+
+
+def in_order(sagas: Sequence[NewSaga]) -> list[NewSaga]:
+    """By their keys, so that two who start many do not wait for each other in a circle."""
+    return sorted(sagas, key=lambda new: (new.name, new.key or ""))
 
 
 def _key_row(new: NewSaga) -> Row:

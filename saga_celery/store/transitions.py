@@ -5,13 +5,13 @@ The guard is the version of the saga's row. Whoever raises it first wins; everyb
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import sqlalchemy as sa
 
 from saga_celery.core.states import SagaState
-from saga_celery.engine.ports import Change
+from saga_celery.engine.ports import Change, InboxNews
 from saga_celery.store.codec import facts_to_text
 from saga_celery.store.connections import Connections
 from saga_celery.store.schema import saga_history
@@ -22,6 +22,10 @@ class Transitions(Protocol):
 
     def load(self, saga_id: str) -> SagaState | None:
         """Read a saga as the last commit left it; None when there is none."""
+        ...
+
+    def load_with_inbox(self, saga_id: str) -> tuple[SagaState | None, Sequence[InboxNews]]:
+        """Read a saga, and the news that no transition has taken yet, the oldest first, as of one moment."""
         ...
 
     def save(self, change: Change) -> bool:

@@ -8,6 +8,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
+from functools import cache
 from typing import Any, TypeVar
 
 from celery import Celery
@@ -84,6 +85,7 @@ class Broker:
         except BaseException:  # a time limit may have hit in the midst of a command
             _close(producer)
             raise
+        _keep_client(producer)
         self._idle.append(producer)
         return answer
 
@@ -105,7 +107,9 @@ class Broker:
             return None
 
     def _fresh(self) -> Any:
-        return self._celery.amqp.Producer(quick_connection(self._celery), auto_declare=False)
+        producer = self._celery.amqp.Producer(quick_connection(self._celery), auto_declare=False)
+        _declare_once(producer)
+        return producer
 
     # ------------------------------------------------------------------------------------------------------------ rests
 
@@ -145,6 +149,25 @@ def _bounded(transport: str, hosts: int) -> dict[str, Any]:
 def _never_wait(hosts: int) -> dict[str, Any]:
     """Without these kombu tries for ever; each of several hosts gets one try."""
     return {"max_retries": max(hosts - 1, 0), "interval_start": 0, "interval_step": 0, "interval_max": 0}
+
+
+def _declare_once(producer: Any) -> None:
+    """Kombu declares a queue once for each connection, but binds it to the channel anew to find that out."""
+    declare, declared = producer.maybe_declare, {}
+
+    def maybe_declare(entity: Any, retry: bool = False, **policy: Any) -> None:
+        if id(entity) not in declared:
+            declare(entity, retry, **policy)
+            declared[id(entity)] = entity  # held, so that its id stays its own
+
+    producer.maybe_declare = maybe_declare
+
+
+def _keep_client(producer: Any) -> None:
+    """Kombu makes a Redis client anew for each command, on the same connections; that takes as long as the command."""
+    make = getattr(producer.channel, "Client", None)
+    if make is not None and not hasattr(make, "cache_info"):
+        producer.channel.Client = cache(make)
 
 
 def _close(producer: Any) -> None:

@@ -32,10 +32,12 @@ def headers_to_store(
 def capture(celery: Celery, settings: Settings) -> dict[str, str]:
     """The headers of the task that is running now, as far as `saga_context_headers` names them; else none."""
     task = celery.current_worker_task
-    return _allowed((task.request.headers or {}) if task is not None else {}, settings)
+    return _allowed(task.request.headers or {}, settings) if task is not None else {}
 
 
 def _allowed(headers: Mapping[str, object], settings: Settings) -> dict[str, str]:
+    if not headers:
+        return {}
     return {
         name: value
         for name in settings.context_headers

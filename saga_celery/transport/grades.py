@@ -18,11 +18,12 @@ from saga_celery.core.states import Direction
 from saga_celery.engine.wanted import wanted
 from saga_celery.errors import PublishFailed, StoreError
 from saga_celery.transport import wire
+from saga_celery.transport.aftermath import hasten_rest
 from saga_celery.transport.claims import claim
 from saga_celery.transport.patience import LONGEST_REST, hold
 from saga_celery.transport.reports import Alive, Begun, Outcome, OwnRetry, Report
 from saga_celery.transport.runtime import Runtime
-from saga_celery.transport.seat import has_twin, worker_of
+from saga_celery.transport.seat import has_twin, runs_on, worker_of
 from saga_celery.transport.wire import Delivery
 
 logger = logging.getLogger("saga_celery")
@@ -68,12 +69,14 @@ class _Lease:
     """The time until which an outcome is worth holding on to: a little less than the attempt may take."""
 
     def __init__(self, delivery: Delivery) -> None:
+        self._timeout = delivery.timeout
         self._seconds = delivery.timeout - min(LONGEST_REST, delivery.timeout * 0.1)
         self.renew()
 
     def renew(self) -> None:
         """Count from now."""
-        self.end = time.monotonic() + self._seconds
+        now = time.monotonic()
+        self.end, self.over = now + self._seconds, now + self._timeout
 
 
 class InPlace:
@@ -85,16 +88,31 @@ class InPlace:
         self._request = request
         self._worker = worker_of(request)
         self._lease = _Lease(delivery)
+        self._keeper = runtime.run_on.keeper if runs_on(request) else None
 
     def begin(self) -> int | None:
         """Claim where another copy may have run or must not run; a safe step's first delivery needs none."""
+        attempt = self._granted()
+        if attempt is not None and self._keeper is not None:
+            self._keeper.watch(self)
+        return attempt
+
+    def _granted(self) -> int | None:
         if not _must_claim(self._delivery, self._request):
             return self._delivery.attempt
         until = time.monotonic() + CLAIM_PATIENCE
         try:
-            return hold(self._claim, until=until, on=StoreError, what=f"the claim for {_named(self._delivery)}")
+            return hold(
+                self._claim_or_leave, until=until, on=StoreError, what=f"the claim for {_named(self._delivery)}"
+            )
         except StoreError as error:
             raise Reject(error, requeue=True) from error
+
+    def _claim_or_leave(self) -> int | None:
+        attempt = self._claim()
+        if attempt is None and _comes_again(self._request):
+            hasten_rest(self._runtime, self._delivery.saga_id, self._delivery)
+        return attempt
 
     def _claim(self) -> int | None:
         delivery = self._delivery
@@ -111,6 +129,7 @@ class InPlace:
 
     def settle(self, outcome: Outcome) -> None:
         """Commit; if that can not be done in time, a coordinator is asked to do it."""
+        self.end()
         what = f"the outcome of {_named(self._delivery)}"
         try:
             hold(lambda: self._commit(outcome), until=self._lease.end, on=StoreError, what=what)
@@ -120,11 +139,13 @@ class InPlace:
 
     def _commit(self, outcome: Outcome) -> None:
         saga_id = self._delivery.saga_id
+        self._runtime.store.keep_up(saga_id, self._delivery.version)
         news = interpreted(self._runtime, saga_id, outcome)
         self._runtime.coordinator(parks_render_failures=False).handle(saga_id, news)
 
     def again(self, attempt: int, seconds: float) -> None:
         """Let the sweeper expect the next start later."""
+        self.end()
         what = f"the retry of {_named(self._delivery)}"
         try:
             hold(lambda: self._await_again(attempt, seconds), until=self._lease.end, on=StoreError, what=what)
@@ -139,21 +160,40 @@ class InPlace:
         """Extend the lease and look whether the saga still wants this."""
         self._lease.renew()
         try:
-            return self._extend()
+            return self.extend() and self._is_wanted()
         except StoreError as failure:
             logger.warning("a sign of life of %s is not noted: %s", _named(self._delivery), failure)
             return True
 
-    def _extend(self) -> bool:
-        delivery, store = self._delivery, self._runtime.store
-        attempt = int(self._request.headers[wire.ATTEMPT])  # the one that was granted
-        if not store.extend(delivery.saga_id, delivery.slot, attempt, self._worker):
-            return False
-        state = store.load(delivery.saga_id)
-        return state is not None and wanted(store.plan(state.plan_hash), state, delivery.slot, attempt, self._worker)
+    def extend(self) -> bool:
+        """Count the attempt's time from now; False when it is nobody's or another worker's."""
+        delivery = self._delivery
+        return self._runtime.store.extend(delivery.saga_id, delivery.slot, self._attempt, self._worker)
+
+    def _is_wanted(self) -> bool:
+        store, slot = self._runtime.store, self._delivery.slot
+        state = store.load(self._delivery.saga_id)
+        return state is not None and wanted(store.plan(state.plan_hash), state, slot, self._attempt, self._worker)
+
+    @property
+    def _attempt(self) -> int:
+        """The one that was granted."""
+        return int(self._request.headers[wire.ATTEMPT])
+
+    def is_over(self) -> bool:
+        """The lease has run out."""
+        return time.monotonic() >= self._lease.over
+
+    def lose(self) -> None:
+        """What the sweeper does at the end of a lease; it can not see this one's."""
+        reason = f"no outcome within {self._delivery.timeout:g} s"
+        lost = AttemptLost(slot=self._delivery.slot, attempt=self._attempt, reason=reason)
+        self._runtime.coordinator(parks_render_failures=False).handle(self._delivery.saga_id, lost)
 
     def end(self) -> None:
-        """Nothing runs beside the body."""
+        """No sign of life is needed any more."""
+        if self._keeper is not None:
+            self._keeper.leave()
 
 
 class Reporting:
@@ -240,7 +280,11 @@ def _must_claim(delivery: Delivery, request: Any) -> bool:
 
 
 def _may_be_a_copy(delivery: Delivery, request: Any) -> bool:
-    return delivery.resends > 0 or bool((request.delivery_info or {}).get("redelivered"))
+    return delivery.resends > 0 or _comes_again(request)
+
+
+def _comes_again(request: Any) -> bool:
+    return bool((request.delivery_info or {}).get("redelivered"))
 
 
 def _hand_over(runtime: Runtime, delivery: Delivery, report: Report, *, until: float) -> None:

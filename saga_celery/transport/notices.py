@@ -18,6 +18,7 @@ from saga_celery.core.events import AttemptFailed, AttemptLost
 from saga_celery.engine.failures import failure_named
 from saga_celery.errors import MessageNotUnderstood
 from saga_celery.transport.lifecycle_events import EVENTS, consumer_sends
+from saga_celery.transport.permits import PERMIT, permit_for
 from saga_celery.transport.reports import Outcome
 from saga_celery.transport.seat import Seat, stamp
 from saga_celery.transport.wire import Delivery, delivery_from, is_delivery
@@ -79,6 +80,7 @@ class Notices:
             self._seat.received(request)
         if is_delivery(headers) or request.name.startswith(OWN_TASKS):
             stamp(headers, EVENTS, consumer_sends(sender))
+            stamp(headers, PERMIT, permit_for(sender, request))
 
     def _failed(self, sender: Any, task_id: str, exception: BaseException, **_: Any) -> None:
         """Of all failures only those of the child itself: any other the wrapper has seen."""

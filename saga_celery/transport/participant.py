@@ -24,6 +24,7 @@ from saga_celery.transport.attempt_end import tell_listeners
 from saga_celery.transport.grades import Grade, grade_of
 from saga_celery.transport.hooks import attend
 from saga_celery.transport.liveness import SIGNS, Signs
+from saga_celery.transport.nudges import COORDINATE
 from saga_celery.transport.outcomes import outcome_of, own_rest
 from saga_celery.transport.reports import succeeded
 from saga_celery.transport.runtime import Runtime
@@ -33,6 +34,8 @@ from saga_celery.transport.wire import Delivery
 logger = logging.getLogger("saga_celery")
 
 _NOT_WRAPPED = ("celery.", "saga_celery.")
+CARRIERS = (COORDINATE,)
+"""Tasks of the library's own that send steps."""
 _WRAPPED = "_saga_celery_wrapped"
 _ENTERED = "_saga_celery_entered"
 
@@ -74,6 +77,7 @@ class Participant:
         """A child that was spawned has imported everything anew; one that was forked has its parent's connections."""
         self._runtime.dispose()
         self.wrap_all(hostname=sender)
+        self._carry_all()
 
     def wrap_all(self, hostname: str | None = None) -> None:
         """Wrap what is not wrapped yet.
@@ -87,6 +91,12 @@ class Participant:
                 self._wrap(task)
                 if getattr(task, "__trace__", None) is not None:
                     task.__trace__ = build_tracer(name, task, app.loader, hostname, app=app)
+
+    def _carry_all(self) -> None:
+        """The tracers of a child of a pool are built; where main processes run tasks they are built later, and anew."""
+        for name, task in self._runtime.celery.tasks.items():
+            if getattr(task, "__trace__", None) is not None and (hasattr(task.run, _WRAPPED) or name in CARRIERS):
+                self._runtime.run_on.carry(name, task)
 
     def _wrap(self, task: Any) -> None:
         body = task.run

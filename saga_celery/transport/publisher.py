@@ -21,13 +21,14 @@ from saga_celery.settings import Settings
 from saga_celery.transport import wire
 from saga_celery.transport.alerts import hook_message
 from saga_celery.transport.broker import Broker
+from saga_celery.transport.envelopes import Envelope
+from saga_celery.transport.nudges import COORDINATE, Nudges
 from saga_celery.transport.reports import Dispatched, Report, seal
 from saga_celery.transport.shown import shown_call
 from saga_celery.transport.tracing import Anchor, anchor_of, passed_on
 
 logger = logging.getLogger("saga_celery")
 
-COORDINATE = "saga_celery.coordinate"
 FOREIGN_SUCCEEDED = "saga_celery.foreign_succeeded"
 FOREIGN_FAILED = "saga_celery.foreign_failed"
 
@@ -68,6 +69,7 @@ class CeleryTransport:
         self._payloads = payloads
         self._redaction = Redaction(settings.redact)
         self._broker = Broker(celery)
+        self._nudges = Nudges(celery, settings)
 
     # ----------------------------------------------------------------------------------------------------------- steps
 
@@ -80,6 +82,21 @@ class CeleryTransport:
         not_after = self._not_after()
         if refused := self._broker.use(lambda producer: self._send_all(producer, messages, not_after)):
             raise PublishFailed(refused[0])
+
+    def envelope(self, message: Outgoing) -> Envelope:
+        """The message as it would be published, for a process that runs it itself.
+
+        Raises:
+            PublishFailed: it could not be sent either.
+        """
+        envelope = Envelope()
+        if refused := self._send_all(envelope, [message], self._not_after()):
+            raise PublishFailed(refused[0])
+        return envelope
+
+    def options_of(self, message: Outgoing) -> Mapping[str, Any]:
+        """What the message would be sent with, those of its task included."""
+        return _options(message.message, self._known(message.message.task), message.priority)
 
     def _not_after(self) -> datetime | None:
         """When an action that is sent now comes too late; each resend has a date of its own."""
@@ -234,8 +251,7 @@ class CeleryTransport:
 
     def _nudge_all(self, producer: Any, saga_ids: Sequence[str], priority: int | None) -> None:
         with _batch(producer, len(saga_ids)):
-            for saga_id in saga_ids:
-                self._to_coordinator(producer, self._settings.queue, saga_id, priority=priority)
+            self._nudges.publish(producer, saga_ids, priority)
 
     def report(self, queue: str, saga_id: str, report: Report) -> None:
         """Tell a coordinator what became of an attempt.
@@ -249,7 +265,7 @@ class CeleryTransport:
             PublishFailed: the broker did not take the report.
         """
         envelope = seal(saga_id, self._packed(saga_id, report), self._settings)
-        self._broker.use(lambda producer: self._to_coordinator(producer, queue, saga_id, envelope))
+        self._broker.use(lambda producer: self._tell(producer, queue, saga_id, envelope))
 
     def _packed(self, saga_id: str, report: Report) -> Report:
         packer = self._payloads.packer() if self._payloads is not None else None
@@ -262,11 +278,10 @@ class CeleryTransport:
             raise PublishFailed(f"the report can not be packed: {error}") from error
         return packed
 
-    def _to_coordinator(self, producer: Any, queue: str, saga_id: str, *more: Any, priority: int | None = None) -> None:
-        ranked: dict[str, Any] = {} if priority is None else {"priority": priority}
+    def _tell(self, producer: Any, queue: str, saga_id: str, envelope: Any) -> None:
         self._celery.send_task(
             COORDINATE,
-            [saga_id, *more],
+            [saga_id, envelope],
             producer=producer,
             queue=queue,
             headers=passed_on(self._celery, saga_id) or None,
@@ -274,8 +289,7 @@ class CeleryTransport:
             add_to_parent=False,
             serializer="json",
             retry=False,
-            argsrepr=f"({saga_id!r},)" if more else None,  # outcomes stay out of logs and events
-            **ranked,
+            argsrepr=f"({saga_id!r},)",  # outcomes stay out of logs and events
         )
 
     # ---------------------------------------------------------------------------------------------------------- queues

@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 from saga_celery.engine.forking import GATE
 from saga_celery.errors import PublishFailed, StoreError
+from saga_celery.transport.aftermath import hasten_rest
 from saga_celery.transport.heartbeat import running
 from saga_celery.transport.notices import Notice, Notices
 from saga_celery.transport.runtime import Runtime
@@ -163,6 +164,7 @@ class Pulse:
     def _deal_with(self, notice: Notice) -> None:
         delivery = notice.delivery
         if self._runtime.has_store:
+            hasten_rest(self._runtime, delivery.saga_id, delivery)
             coordinator = self._runtime.coordinator(parks_render_failures=False)
             coordinator.handle(delivery.saga_id, notice.outcome)
         else:

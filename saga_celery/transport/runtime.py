@@ -15,6 +15,7 @@ from saga_celery.engine.ports import Living, Running, Store
 from saga_celery.engine.sweeper import Sweeper
 from saga_celery.settings import Settings
 from saga_celery.transport.publisher import CeleryTransport
+from saga_celery.transport.run_on import RunOn
 
 
 class Runtime(Protocol):
@@ -48,6 +49,11 @@ class Runtime(Protocol):
     @property
     def transport(self) -> CeleryTransport:
         """The broker; one for each process."""
+        ...
+
+    @property
+    def run_on(self) -> RunOn:
+        """Keeps messages that this process runs itself."""
         ...
 
     def coordinator(self, *, parks_render_failures: bool) -> Coordinator:

@@ -17,6 +17,8 @@ WORKER = "saga_worker"
 """Header: identity of the worker's main process."""
 TWIN = "saga_twin"
 """Header: another copy of the same attempt is in this worker's hands."""
+RUNS_ON = "saga_runs_on"
+"""Header: no message brought this run, so the main process does not know of it."""
 
 
 class Seat:
@@ -36,6 +38,7 @@ class Seat:
         stamp(headers, WORKER, self.worker)
         twin = _may_have_twin(headers) and any(_same(headers, other) for other in _in_hand() if other is not request)
         stamp(headers, TWIN, twin)
+        stamp(headers, RUNS_ON, False)  # its task may have put itself back into the queue: now there is a message
         self._requests[request.id] = request
 
     def headers_of(self, task_id: str) -> Mapping[str, Any] | None:
@@ -63,6 +66,11 @@ def worker_of(request: Any) -> str:
     """Identity of the worker that runs a task, seen from inside the task."""
     stamped = (request.headers or {}).get(WORKER)
     return stamped if isinstance(stamped, str) else f"{request.hostname}:{os.getpid()}"
+
+
+def runs_on(request: Any) -> bool:
+    """Whether the process runs it by itself, after the message that it was given."""
+    return (request.headers or {}).get(RUNS_ON) is True
 
 
 def has_twin(request: Any) -> bool:

@@ -42,7 +42,7 @@ def shown_call(
     named = zip(args, [*names, *[""] * len(args)], strict=False)
     hidden = [HIDDEN if redaction.hides(name) else each for each, name in named]
     return {
-        "argsrepr": saferepr(redaction.value(tuple(hidden), most=MOST_PARTS), maxlen=LONGEST),
+        "argsrepr": _text(redaction.value(tuple(hidden), most=MOST_PARTS), LONGEST),
         "kwargsrepr": _behind(place, redaction.value(_others(kwargs, place), most=MOST_PARTS)),
     }
 
@@ -55,8 +55,26 @@ def _others(kwargs: Mapping[str, Any], place: Mapping[str, Any]) -> dict[str, An
 def _behind(place: Mapping[str, Any], kwargs: dict[str, Any]) -> str:
     """The place is short and plain, so the slow representation that bounds and cuts is spared it."""
     front = ", ".join(f"{name!r}: {value!r}" for name, value in place.items())[: LONGEST * 3 // 4]
-    shown: str = saferepr(kwargs, maxlen=LONGEST - len(front))
+    shown = _text(kwargs, LONGEST - len(front))
     return f"{{{front}, {shown[1:]}" if front and kwargs else f"{{{front}{shown[1:]}"
+
+
+def _text(value: Any, longest: int) -> str:
+    """The slow representation is for what is large or deep, and most arguments are neither."""
+    parts = value if isinstance(value, tuple) else (*value, *value.values())
+    if all(map(_is_plain, parts)) and len(text := repr(value)) <= longest:
+        return text
+    shown: str = saferepr(value, maxlen=longest)
+    return shown
+
+
+def _is_plain(part: Any) -> bool:
+    """Whether Python shows it as Celery does, which leaves the special characters of a text as they are."""
+    return type(part) in _PLAIN or (type(part) is str and part.isprintable() and not _SPECIAL.intersection(part))
+
+
+_PLAIN = frozenset({int, float, bool, type(None)})
+_SPECIAL = frozenset("'\"\\")
 
 
 def parameters_of(task: Any | None) -> tuple[str, ...]:

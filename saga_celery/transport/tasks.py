@@ -12,12 +12,14 @@ from saga_celery.core.events import AttemptLost, AttemptStarted, Nudged
 from saga_celery.engine.log_fields import about
 from saga_celery.errors import AlertNotDelivered, MessageNotUnderstood, StoreError
 from saga_celery.transport import fields, wire
+from saga_celery.transport.aftermath import hasten_rest
 from saga_celery.transport.alerts import ALERT
 from saga_celery.transport.claims import claim
 from saga_celery.transport.grades import interpreted
 from saga_celery.transport.hooks import attend
+from saga_celery.transport.nudges import COORDINATE, COORDINATE_MANY
 from saga_celery.transport.patience import hold
-from saga_celery.transport.publisher import COORDINATE, FOREIGN_FAILED, FOREIGN_SUCCEEDED
+from saga_celery.transport.publisher import FOREIGN_FAILED, FOREIGN_SUCCEEDED
 from saga_celery.transport.reports import Alive, Begun, Dispatched, HookEnded, OwnRetry, Report, succeeded, unseal
 from saga_celery.transport.runtime import Runtime
 
@@ -50,6 +52,10 @@ def register(runtime: Runtime) -> None:
     @task(name=COORDINATE, **options)
     def coordinate(saga_id: Any = None, report: Any = None) -> None:
         desk.take(saga_id, report)
+
+    @task(name=COORDINATE_MANY, **options)
+    def coordinate_many(saga_ids: Any = None) -> None:
+        desk.take_many(saga_ids)
 
     @task(name=ALERT, bind=True, throws=(AlertNotDelivered,), **options)
     def alert(self: Any, event: Any = None, webhook: Any = 1) -> None:
@@ -88,6 +94,27 @@ class Desk:
             return
         self._hold(name, report)
 
+    def take_many(self, saga_ids: Any) -> None:
+        """Deal with the nudges of several sagas.
+
+        The message goes back as a whole, as soon as one of them has to wait for the database: a nudge too many is
+        harmless.
+        """
+        if not isinstance(saga_ids, list):
+            wire.drop("a message to the coordinator", MessageNotUnderstood("its sagas are no list"))
+            return
+        failed: list[Exception] = []
+        for saga_id in saga_ids:
+            try:
+                self.take(saga_id, None)
+            except Reject:
+                raise
+            except Exception as error:  # a mistake in one saga's code is not the others' business
+                logger.exception("saga %s: its nudge failed", saga_id)
+                failed.append(error)
+        if failed:
+            raise failed[0]
+
     def take_foreign(self, saga_id: Any, envelope: Any, make: Any) -> None:
         """Deal with what a foreign worker's link brought."""
         try:
@@ -122,6 +149,8 @@ class Desk:
             raise Reject(error, requeue=True) from error
 
     def _handle(self, saga_id: str, report: Report | None) -> None:
+        if self._comes_again():
+            hasten_rest(self._runtime, saga_id)
         if isinstance(report, OwnRetry):
             within = report.seconds + self._runtime.settings.queue_grace
             self._runtime.store.await_again(saga_id, report.slot, report.attempt, within)
@@ -144,6 +173,11 @@ class Desk:
                 wire.drop("a message to the coordinator", MessageNotUnderstood("ids of an attempt without an outcome"))
             case _:
                 coordinator.handle(saga_id, interpreted(self._runtime, saga_id, report))
+
+    def _comes_again(self) -> bool:
+        """The process that had the message before may have died, and with it what it ran on."""
+        task = self._runtime.celery.current_worker_task
+        return task is not None and bool((task.request.delivery_info or {}).get("redelivered"))
 
     def _started(self, saga_id: str, begun: Begun) -> AttemptStarted | AttemptLost | None:
         """A reporting worker does not wait for leave; what it says is noted where nothing speaks against it."""

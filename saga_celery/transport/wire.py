@@ -28,6 +28,7 @@ DIRECTION = "saga_direction"
 ATTEMPT = "saga_attempt"
 EPOCH = "saga_epoch"
 NOT_AFTER = "saga_not_after"
+SAGA_VERSION = "saga_version"
 HOOK_MARK = "saga_hook_v"
 """The header by which the message of a hook is known."""
 
@@ -70,6 +71,8 @@ class Delivery:
     """Its latest attempt."""
     not_after: datetime | None = None
     """Aware. A barrier refuses to begin an action later than this; None: it has no date."""
+    version: int = 0
+    """The least version that the saga has by now."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,6 +112,7 @@ def headers_of(message: Outgoing, settings: Settings, not_after: datetime | None
         "saga_timeout": message.timeout,
         "saga_report_to": settings.queue,
         "saga_action": [message.action_generation, message.action_attempt],
+        SAGA_VERSION: message.version,
         **dated,
     }
 
@@ -186,6 +190,7 @@ def delivery_from(headers: Mapping[str, Any]) -> Delivery:
         action_generation=generation,
         action_attempt=attempt,
         not_after=fields.moment(headers[NOT_AFTER], NOT_AFTER) if NOT_AFTER in headers else None,
+        version=fields.whole(headers.get(SAGA_VERSION, 0), 0, SAGA_VERSION),
     )
 
 

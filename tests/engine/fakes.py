@@ -127,6 +127,12 @@ class FakeStore:
     def load(self, saga_id: str, *, fresh: bool = True) -> SagaState | None:
         return self.sagas.get(saga_id)
 
+    def load_with_inbox(self, saga_id: str, *, fresh: bool = True) -> tuple[SagaState | None, Sequence[InboxNews]]:
+        return self.load(saga_id, fresh=fresh), self.inbox(saga_id)
+
+    def keep_up(self, saga_id: str, version: int) -> None:
+        pass
+
     def catch_up(self, saga_id: str) -> SagaState | None:
         return self.load(saga_id)
 

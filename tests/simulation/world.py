@@ -776,12 +776,19 @@ class FlakyStore:
         self._world.overtake()
 
     def load(self, saga_id: str, *, fresh: bool = True) -> SagaState | None:
+        state, _ = self.load_with_inbox(saga_id, fresh=fresh)
+        return state
+
+    def keep_up(self, saga_id: str, version: int) -> None:
+        """Nobody who is overtaken does any harm; what this spares is time."""
+
+    def load_with_inbox(self, saga_id: str, *, fresh: bool = True) -> tuple[SagaState | None, Sequence[InboxNews]]:
         self._enter()
-        state = self._world.store.load(saga_id)
+        state, news = self._world.store.load_with_inbox(saga_id)
         if not fresh and self._world.hits("stale"):
             state = self._world.rng.choice(self._world.store.past[saga_id])
         self._leave()
-        return state
+        return state, news
 
     def catch_up(self, saga_id: str) -> SagaState | None:
         return self.load(saga_id)

@@ -35,6 +35,13 @@ def ids(store, saga_id="s1"):
     return [each.id for each in store.inbox(saga_id)]
 
 
+def with_state(store, saga_id="s1"):
+    """Ids of the news that are read together with their saga."""
+    state, found = store.load_with_inbox(saga_id)
+    assert state == store.load(saga_id)
+    return [each.id for each in found]
+
+
 def nudges(store, saga_id="s1"):
     """The waits of the inbox: (id of the news, seconds from now)."""
     found = store.queries.snapshot(saga_id)
@@ -62,6 +69,7 @@ def test_what_is_left_comes_back_whole_and_will_be_looked_after(store, clock):
     wait = nudges(store)["e1"]
     assert (wait.awaited, wait.since, (wait.due_at - clock.time).total_seconds()) == (Awaited.NUDGE, clock.time, 10.0)
     assert store.inbox("s2") == []
+    assert store.load_with_inbox("s2") == (None, [])
     clock.turn(10.1)
     assert inbox_slot("e1") in [row.slot for row in store.overdue(10, 30.0)]
 
@@ -83,6 +91,7 @@ def test_every_kind_of_news_comes_back_as_it_was(store, left):
     for _ in range(2):
         post(store, what)
     assert store.inbox("s1") == [what]
+    assert store.load_with_inbox("s1") == (store.load("s1"), [what])
 
 
 def test_the_oldest_comes_first(store, clock):
@@ -90,7 +99,7 @@ def test_the_oldest_comes_first(store, clock):
     for event_id in ("b", "a", "c"):
         post(store, news(event_id))
         clock.turn(1.0)
-    assert ids(store) == ["b", "a", "c"]
+    assert ids(store) == with_state(store) == ["b", "a", "c"]
 
 
 def test_taken_with_a_transition_it_is_not_there_for_the_next(store):
@@ -98,8 +107,19 @@ def test_taken_with_a_transition_it_is_not_there_for_the_next(store):
     post(store, news("e1"))
     post(store, news("e2"))
     assert store.save(taking(before, "e1"))
-    assert ids(store) == ["e2"]
+    assert ids(store) == with_state(store) == ["e2"]
     assert set(nudges(store)) == {"e2"}
+
+
+def test_one_statement_reads_a_saga_and_its_inbox(store, another):
+    before = started(store)
+    post(store)
+    assert store.save(change(before))
+    elsewhere, seen = another(), []
+    sa.event.listen(elsewhere.connections.engine, "before_cursor_execute", lambda c, cur, sql, *rest: seen.append(sql))
+    assert with_state(store) == with_state(elsewhere) == ["e1"]
+    state, _ = elsewhere.load_with_inbox("s1", fresh=False)  # that state is known here by now
+    assert (state.version, len(seen)) == (1, 3)
 
 
 def test_a_transition_that_comes_second_takes_nothing(store):
@@ -144,6 +164,20 @@ def test_the_same_under_one_id_is_there_once(store):
         post(store)
     assert ids(store) == ["e1"]
     assert (count(store, saga_inbox), set(nudges(store))) == (1, {"e1"})
+
+
+def test_the_same_news_may_have_been_left_by_a_release_that_wrote_them_at_greater_length(store):
+    started(store)
+    what = InboxNews(saga_id="s1", id="n1", news=ChildEnded(slot=Slot("ship"), status=SagaStatus.COMPLETED))
+    post(store, what)
+    longer = sa.func.replace(saga_inbox.c.body, '["ship"]', '["ship",0,"action",1]')
+    with store.connections.transaction() as connection:
+        connection.execute(sa.update(saga_inbox).values(body=longer))
+        assert '"action"' in connection.execute(sa.select(saga_inbox.c.body)).scalar_one()
+    assert store.inbox("s1") == [what]
+    post(store, what)
+    with pytest.raises(EventConflict):
+        post(store, replace(what, news=replace(what.news, status=SagaStatus.COMPENSATED)))
 
 
 def test_the_same_event_may_come_from_somebody_else_with_its_keys_in_another_order(store):

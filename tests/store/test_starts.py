@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from saga_celery.core.states import SagaState, SagaStatus
 from saga_celery.engine.ports import DEADLINE_SLOT, NUDGE_SLOT, Awaited
 from saga_celery.errors import AlreadyStarted, InputRejected, KeyConflict, RetryTransaction, StoreError
+from saga_celery.store import postgres_starts
 from saga_celery.store.schema import metadata, saga, saga_awaited, saga_key
 from tests.store.examples import PLAN, change, moved, new, started
 
@@ -249,3 +250,47 @@ def test_a_saga_may_be_moved_right_after_its_start(store):
     assert state.input is None
     assert store.save(change(state))
     assert store.load("s1") == replace(state, version=1)
+
+
+def test_our_own_transaction_and_a_callers_store_the_same(store):
+    """On PostgreSQL two ways lead there."""
+    values = {"key": "k'%", "tags": {'"a\\': "b\u2028ß"}, "headers": {"a": "ß"}, "input": {"x": '\ud800\x00"\\'}}
+    sagas = [new("0"), new("1", timeout=60.0, priority=3, input=None), new("2", timeout=0.5, **values)]
+    tables = [metadata.tables[name] for name in ("saga", "saga_awaited", "saga_tag", "saga_key", "saga_plan")]
+
+    def rows():
+        with store.connections.transaction() as connection:
+            found = [sorted(map(str, connection.execute(sa.select(table)))) for table in tables]
+            for table in tables[:-1]:
+                connection.execute(sa.delete(table))
+        return found
+
+    store.start(sagas, nudge_after=1.5)
+    together = rows()
+    for each in sagas:
+        store.start([each], nudge_after=1.5)
+    each_alone = rows()
+    with store.connections.transaction() as connection:
+        store.start(sagas, nudge_after=1.5, connection=connection)
+    assert together == each_alone == rows()
+    assert [len(each) for each in together] == [3, 5, 1, 1, 1]
+
+
+def test_many_of_which_some_are_there_are_all_stored_or_none(store, monkeypatch):
+    monkeypatch.setattr(postgres_starts, "A_STATEMENT", 4)
+    monkeypatch.setattr(postgres_starts, "LETTERS_A_STATEMENT", 30)
+    start(store, "old", key="3")
+    many = [new(f"s{number}", key=str(number)) if number % 3 == 0 else new(f"s{number}") for number in range(10)]
+    found = store.start(many, nudge_after=1.0)
+    assert [one.id for one in found] == [
+        *(f"s{number}" for number in range(3)),
+        "old",
+        *(f"s{n}" for n in range(4, 10)),
+    ]
+    assert [one.created for one in found] == [number != 3 for number in range(10)]
+    assert (count(store), count(store, saga_awaited), count(store, saga_key)) == (10, 10, 4)
+    with pytest.raises(AlreadyStarted):
+        store.start([new("t1"), new("t2", key="9"), new("t3", key="new")], if_exists="raise", nudge_after=1.0)
+    with pytest.raises(KeyConflict):
+        store.start([new("t1"), new("t2", key="9", input=0), new("t3", key="new")], nudge_after=1.0)
+    assert (count(store), count(store, saga_awaited), count(store, saga_key)) == (10, 10, 4)

@@ -189,7 +189,7 @@ def lose_the_answer(store, times=1):
     if engine.dialect.name == "postgresql":
 
         def after(connection, cursor, statement, *rest):
-            if "WITH moment" in statement and left[0]:
+            if "WITH moved" in statement and left[0]:
                 left[0] -= 1
                 raise broken(connection)
 
@@ -235,7 +235,7 @@ def test_a_transition_that_is_given_up_is_run_again(store, database_url):
     given_up = [2]
 
     def deadlock(connection, cursor, statement, *rest):
-        if statement.lstrip().startswith(("WITH moment", "UPDATE saga ")) and given_up[0]:
+        if statement.lstrip().startswith(("WITH moved", "UPDATE saga ")) and given_up[0]:
             given_up[0] -= 1
             if connection.dialect.name == "postgresql":
                 cursor.execute("DO $$ BEGIN RAISE EXCEPTION 'deadlock' USING ERRCODE = '40P01'; END $$")

@@ -16,6 +16,7 @@ from saga_celery.engine.sweeper import Swept
 from saga_celery.errors import SchemaOutOfDate, StoreUnavailable
 from saga_celery.settings import Settings
 from saga_celery.transport.publisher import CeleryTransport
+from saga_celery.transport.run_on import RunOn
 
 PLAN = "0123456789abcdef"
 
@@ -34,6 +35,9 @@ class FakeStore:
         step = StepState(name="charge", status=StepStatus.DISPATCHED, action=activity)
         turn = Turn(kind=TurnKind.CANCEL) if self.notes.exists(f"cancelled:{saga_id}") else None
         return SagaState(id=saga_id, name="shop.order", plan_hash=PLAN, steps={("charge", 0): step}, turn=turn)
+
+    def keep_up(self, saga_id, version):
+        pass
 
     def await_again(self, saga_id, slot, attempt, seconds):
         note = {"kind": "await_again", "slot": list(slot), "attempt": attempt, "seconds": seconds}
@@ -88,6 +92,12 @@ class FakeRuntime:
     @cached_property
     def transport(self):
         return CeleryTransport(self.celery, self.settings)
+
+    @cached_property
+    def run_on(self):
+        return RunOn(
+            self.celery, settings=lambda: self.settings, transport=lambda: self.transport, has_plan=self.has_plan
+        )
 
     @cached_property
     def payloads(self):

@@ -9,7 +9,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from celery import Celery
+from celery import Celery, signals
 
 from saga_celery.core.states import Direction, Message
 from saga_celery.errors import PublishFailed, StoreUnavailable
@@ -285,6 +285,54 @@ def test_the_priority_of_a_saga_is_passed_on_unless_the_step_has_its_own(lab):
     found = [[message["properties"]["priority"] for message in waiting(lab, queue)] for queue in queues]
     lab.notes.delete(*queues)
     assert found == [[6], [3], [0], [9]]
+
+
+@pytest.mark.parametrize("sagas", [2, 42])
+@pytest.mark.parametrize("priority", [None, 9])
+@pytest.mark.parametrize("inside", [False, True])
+def test_a_nudge_is_copied_from_one_that_celery_made_and_is_just_like_that(lab, priority, inside, sagas):
+    app = app_at(lab.url, task_send_sent_event=True, task_routes={"saga_celery.*": {"delivery_mode": 1}})
+    transport, seen, events = CeleryTransport(app, Settings.from_conf(app.conf)), [], []
+    ids = [f"s{number}" for number in range(sagas)]
+    app.amqp._event_dispatcher.publish = lambda kind, fields, *_, **__: events.append((kind, dict(fields)))
+
+    def before(sender, headers, body, **more):
+        headers["seen"] = sender
+        seen.append((sender, headers["id"], sorted(more)))
+
+    @app.task(name="caller", shared=False)
+    def nudge():
+        transport.nudge(ids, priority)
+
+    def sent():
+        nudge.apply().get() if inside else nudge.run()
+        queue = "saga\x06\x169" if priority else "saga"
+        found = waiting(lab, queue)
+        lab.notes.delete(queue)
+        return found
+
+    signals.before_task_publish.connect(before)
+    copies = sent()
+    app.amqp.router.routes.append(lambda *args, **kwargs: None)  # nobody knows what it says of the next one
+    made = sent()
+    signals.before_task_publish.disconnect(before)
+    pairs = [*zip([*copies, *made], events, strict=True)]
+    assert [_nudge(*each) for each in pairs[: len(copies)]] == [_nudge(*each) for each in pairs[len(copies) :]]
+    many = sagas == 42
+    arguments = [ids[first : first + 2] for first in range(0, 42, 2)] if many else ids
+    assert [_body(each)[0] for each in copies] == [[each] for each in arguments]
+    assert [each[1] for each in seen] == [each["headers"]["id"] for each in (*copies, *made)]
+    assert {each[0] for each in seen} == {"saga_celery.coordinate_many" if many else "saga_celery.coordinate"}
+    assert len({tuple(each[2]) for each in seen}) == 1
+
+
+def _nudge(message, event):
+    """What two nudges of one saga have in common; ids that they have each for himself are told by what they are."""
+    own = message["headers"]["id"]
+    root = message["headers"]["root_id"]
+    del message["properties"]["delivery_tag"]
+    text = json.dumps([{**message, "body": _body(message)}, event], sort_keys=True)
+    return text.replace(own, "own id").replace(root, "root id")
 
 
 def test_only_foreign_queues_get_links(lab):

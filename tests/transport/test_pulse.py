@@ -40,7 +40,7 @@ class Runtime:
         self.done, self.fail, self.more = [], None, False
         self.swept = []
         self.claimed = Activity()
-        self.store = SimpleNamespace(load=self.load)
+        self.store = SimpleNamespace(load=self.load, hasten=lambda *_: None)
         self.transport = SimpleNamespace(report=lambda *args: self.note("report"))
 
     def note(self, what):

@@ -22,6 +22,8 @@ class Broker:
     url: str
     description: str
     transport_options: Mapping[str, Any] = field(default_factory=dict)
+    pid: int | None = None
+    """The process of a server that was started for this."""
 
     def environment(self) -> dict[str, str]:
         """The settings that lead a worker to this broker."""
@@ -62,7 +64,8 @@ def _redis(executable: str, folder: Path) -> Iterator[Broker]:
     redis = Process("redis", command, log=folder / "redis.log", environment={})
     try:
         redis.await_sign(lambda: _answers(port, redis.pid))
-        yield Broker(url=f"redis://127.0.0.1:{port}/0", description=f"embedded Redis ({executable}, port {port})")
+        words = f"embedded Redis ({executable}, port {port})"
+        yield Broker(url=f"redis://127.0.0.1:{port}/0", description=words, pid=redis.pid)
     finally:
         redis.stop()
 
