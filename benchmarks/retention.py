@@ -19,7 +19,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from benchmarks.sagas import Keyed
-from benchmarks.servers import NewDatabase, available, databases
+from benchmarks.servers import NewDatabase, available, servers
 from benchmarks.transitions import Bench
 from saga_celery.app.chance import new_id
 from saga_celery.cli.pruning import BREATH
@@ -50,20 +50,20 @@ def main() -> None:
     names = available(options.databases.split(","), options.mariadb_url)
     with (
         tempfile.TemporaryDirectory(prefix="saga-bench-", ignore_cleanup_errors=True) as scratch,
-        databases(names, Path(scratch), options.mariadb_url) as new,
+        servers(names, Path(scratch), options.mariadb_url) as shared,
     ):
-        for name, make in new.items():
+        for name, make in shared.new.items():
             print(json.dumps(measure(name, make, options.sagas, options.batch)), flush=True)
 
 
-def measure(database: str, new: NewDatabase, sagas: int, batch: int) -> dict[str, Any]:
-    """Half of the sagas are deleted, the other half goes into the archive."""
+def measure(database: str, new: NewDatabase, sagas: int, batch: int, *, idle: float = 5.0) -> dict[str, Any]:
+    """Half of the sagas are deleted, the other half goes into the archive; before that nothing happens for `idle` s."""
     url = new()
     store = SQLStore(url, chance=lambda: 0.5)
     fill(store, url, sagas)
     before = size(store)
     half = store.queries.now() - timedelta(days=DAYS / 2)
-    alone = beside(url, lambda: time.sleep(5.0))
+    alone = beside(url, lambda: time.sleep(idle))
     archived: list[Portion] = []
     with_archive = beside(url, partial(walk, store, "archive", half, batch, archived))
     packed = size(store)
@@ -138,6 +138,7 @@ def neighbour(url: str, ready: Event, over: Event, sender: Any) -> None:
     bench.run(20, cold=True)
     bench.clear()
     ready.set()
+    bench.run(5, cold=True)
     while not over.is_set():
         bench.run(5, cold=True)
     sender.send(bench.moves)
