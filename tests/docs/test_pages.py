@@ -197,6 +197,7 @@ PAGES = (
     "parallel",
     "pivot",
     "results",
+    "retention",
     "starting",
     "testing",
     "tracing",
@@ -221,7 +222,7 @@ SAID = {
     "flask": [
         "parcel with tea in Leith\nparcel with yacht in Leith\n",
         "403 FORBIDDEN\n200 OK\n['COMPLETED']\n",
-        "saga_celery_0008 (saga_celery) (head)",
+        "saga_celery_0010 (saga_celery) (head)",
     ],
     "django": ["parcel-1\n{'state': 'COMPLETED'} parcel-1\n", "shop.order", "found: True"],
     "flower": ["401 403 405\nsagas suspended: ['order-1']\n"],
@@ -240,6 +241,10 @@ SAID = {
         "failure shop.CardDeclined over the limit\ncharge 2 ['reserve']",
         "exhausted thank ('retry', 'skip')\n[('thank', 'exhausted', 1)]\nparcel-1",
         "20 receipts",
+    ],
+    "retention": [
+        "office.letter: 3 sagas would be archived\noffice.letter: 3 sagas archived\nstate: COMPLETED; archived\n",
+        '"verb": "delete", "sagas": 2, "kept": 0, "dry_run": false',
     ],
     "starting": [
         "True True False\nanother order under this key: True\nstarted before: PENDING",
