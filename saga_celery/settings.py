@@ -6,6 +6,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
+from datetime import timedelta
 from typing import Any
 
 from saga_celery.errors import NotConfigured
@@ -16,6 +17,8 @@ RUN_ON = ("safe", "asked", "never")
 
 _ONE_WILL_DO = ("alert_webhook", "alert_events")
 """Lists that may be written as their only entry."""
+_SPANS = ("retention", "archive_after")
+"""Lengths of time that need not be set."""
 
 CONTEXT_HEADERS = (
     "traceparent",
@@ -120,6 +123,11 @@ class Settings:
     """URL, or list of URLs, that is told of sagas in trouble; see docs/alerts.md. It may be a secret."""
     alert_events: tuple[str, ...] = ("saga_failed", "saga_stuck")
     """Which events those are told of."""
+    retention: float | timedelta | None = None
+    """How long a saga that has ended is kept (seconds, or a `timedelta`) before sweepers delete it; see
+    docs/retention.md. None: for ever."""
+    archive_after: float | timedelta | None = None
+    """How long after its end sweepers move a saga into the archive; None: never."""
     console_url: str = ""
     """Where the page of sagas is, for links in alerts: `https://flower.example/sagas`."""
     flower_url: str = ""
@@ -143,6 +151,8 @@ class Settings:
             if name not in known:
                 raise NotConfigured(_unknown(name, known))
         settings = cls(**{name: _checked(name, value, cls) for name, value in given.items()})
+        for name in _SPANS:
+            _check_span(name, getattr(settings, name))
         if settings.run_on not in RUN_ON:
             raise NotConfigured(f"setting saga_run_on={settings.run_on!r}: expected one of {', '.join(RUN_ON)}")
         if settings.clock_skew >= settings.message_lifetime:
@@ -191,6 +201,14 @@ def _checked(name: str, value: Any, settings: type[Settings]) -> Any:
     if isinstance(value, int | float) and not isinstance(value, bool) and value <= 0:
         raise NotConfigured(f"setting {PREFIX}{name}={value!r}: must be positive")
     return value
+
+
+def _check_span(name: str, value: Any) -> None:
+    seconds = value.total_seconds() if isinstance(value, timedelta) else value
+    if seconds is not None and (isinstance(seconds, bool) or not isinstance(seconds, int | float) or seconds <= 0):
+        raise NotConfigured(
+            f"setting {PREFIX}{name}={value!r}: expected a positive number of seconds, a timedelta, or None"
+        )
 
 
 def _as_tuple(value: Any) -> Any:

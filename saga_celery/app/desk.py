@@ -328,8 +328,14 @@ class AppDesk:
         except NotAllowed as sentence:
             raise Refused(f"{asked.verb.value} saga {saga_id}: {sentence}") from None
         if handled is None:
+            self._refuse_archived(saga_id, asked)
             raise SagaNotFound(f"no saga has the id {saga_id!r}")
         return handled.state.status
+
+    def _refuse_archived(self, saga_id: str, asked: OperatorAsked) -> None:
+        status = self._app.store.queries.statuses([saga_id]).get(saga_id)
+        if status is not None:
+            raise Refused(f"{asked.verb.value} saga {saga_id}: it is {status.value} and in the archive, where it stays")
 
 
 def _check_reason(asked: OperatorAsked) -> None:
@@ -359,7 +365,10 @@ def _input(saga_id: str, data: Any, packer: Packer | None) -> dict[str, Any]:
 
 def _committed(saga_id: str, status: SagaStatus | None) -> SagaStatus:
     if status is None:
-        raise SagaUnfinished(f"saga {saga_id} is not committed yet, so it can not end: commit first, then wait")
+        raise SagaUnfinished(
+            f"saga {saga_id} is not in the database: it is not committed yet (commit first, then wait), or it ended "
+            "long ago and was deleted"
+        )
     return status
 
 
@@ -394,4 +403,5 @@ def _snapshot(found: views.Snapshot) -> Snapshot:
         version=state.version,
         lock=found.saga.lock,
         parent=state.parent,
+        archived=found.saga.archived,
     )

@@ -28,10 +28,14 @@ class ClassHooks:
         everywhere: those of all sagas.
         labels: reads key, tags and the database's time.
         grace: seconds until a hook that did not run to its end is sent again.
+        is_chain: tells of the hash of a plan whether it is a chain's; may raise `StoreError`.
     """
 
-    def __init__(self, everywhere: Hooks, labels: Callable[[str], Labels], grace: float) -> None:
+    def __init__(
+        self, everywhere: Hooks, labels: Callable[[str], Labels], grace: float, is_chain: Callable[[str], bool]
+    ) -> None:
         self._everywhere = everywhere
+        self._is_chain = is_chain
         self._labels = labels
         self._grace = grace
 
@@ -41,7 +45,7 @@ class ClassHooks:
         Raises:
             StoreError: the database failed.
         """
-        own = _hooks_of(state.name)
+        own = self._own(state)
         if own is not None and not own and not self._everywhere:
             return ()
         found = [(each, task) for each in occurrences(state, facts) for task in self._tasks(own, each.event)]
@@ -59,12 +63,17 @@ class ClassHooks:
         Raises:
             StoreError: the database failed.
         """
-        tasks = self._tasks(_hooks_of(state.name), what.event)
+        tasks = self._tasks(self._own(state), what.event)
         if not tasks:
             return ()
         labels = self._labels(state.id)
         base = _base(f"{state.id}/{state.version}/{what.event}/{labels.now.isoformat()}")
         return [self._delivery(base, state, state.version, labels, what, task) for task in tasks]
+
+    def _own(self, state: SagaState) -> Hooks | None:
+        """Those of the saga's class, and none of a chain, which has no class; None: some other process has it."""
+        own = _hooks_of(state.name)
+        return {} if own is None and self._is_chain(state.plan_hash) else own
 
     def _tasks(self, own: Hooks | None, event: str) -> Collection[str]:
         of_class = ("",) if own is None else own.get(event, ())

@@ -19,6 +19,7 @@ from saga_celery.app.hooks import ClassHooks
 from saga_celery.app.pausing import pause, unpause
 from saga_celery.app.payloads import payloads_of
 from saga_celery.app.recurring import register_start
+from saga_celery.app.retention import as_configured, carry_out, is_configured
 from saga_celery.app.selection import Sagas
 from saga_celery.core.events import News
 from saga_celery.core.plan import CHAIN_FORM
@@ -33,6 +34,7 @@ from saga_celery.engine.admission import AdmissionControl
 from saga_celery.engine.coordinator import Coordinator, Handled
 from saga_celery.engine.courier import Courier
 from saga_celery.engine.gate import PauseGate
+from saga_celery.engine.janitor import Janitor
 from saga_celery.engine.lookout import LONGEST_GAP, Lookout
 from saga_celery.engine.payloads import Payloads
 from saga_celery.engine.ports import Living, Pause, Running
@@ -79,6 +81,7 @@ class SagaApp:
         self._caller_is_known = False
         self._payloads: Payloads | None = None
         self._lookout: Lookout | None = None
+        self._janitor = Janitor(lambda: carry_out(self, as_configured(self)))
         self._schema_is_good = False
         self.run_on = RunOn(
             celery, settings=lambda: self.settings, transport=lambda: self.transport, has_plan=self.has_plan
@@ -250,6 +253,7 @@ class SagaApp:
             gate=self._gate,
             courier=self._courier(),
             lookout=self._lookout_of_process(),
+            janitor=self._janitor if is_configured(self) else None,
         )
 
     def _lookout_of_process(self) -> Lookout:
@@ -297,7 +301,7 @@ class SagaApp:
 
     def _courier(self) -> Courier:
         grace, rows = self.settings.hook_grace, self.store.deliveries
-        hooks = ClassHooks(self._hooks, rows.labels, grace)
+        hooks = ClassHooks(self._hooks, rows.labels, grace, lambda found: self.store.plan(found).form == CHAIN_FORM)
         return Courier(hooks=hooks, rows=rows, post=self.transport)
 
     # ---------------------------------------------------------------------------------------------------------- pauses

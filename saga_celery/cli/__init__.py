@@ -20,6 +20,7 @@ from saga_celery.cli.listing import list_sagas
 from saga_celery.cli.migrating import migrate
 from saga_celery.cli.operating import cancel, compensate, rerun, resolve, resume, retry, skip, suspend
 from saga_celery.cli.pausing import pause, unpause
+from saga_celery.cli.pruning import archive, prune
 from saga_celery.cli.queueing import list_locks
 from saga_celery.cli.sending import send
 from saga_celery.cli.showing import show
@@ -54,6 +55,8 @@ for _command in (
     check,
     migrate,
     sweep,
+    archive,
+    prune,
     doctor_command,
 ):
     saga.add_command(_command)

@@ -110,7 +110,8 @@ def _flags(row: SagaRow, suspension: Suspension | None, standing: Standing | Non
 def flags(row: SagaRow, suspension: Suspension | None) -> list[str]:
     """What is to be said of a saga beside its state."""
     by = f" by {excerpt(suspension.actor)}: {excerpt(suspension.reason)}" if suspension else ""
-    return [word for word, holds in ((f"suspended{by}", row.suspended), ("overdue", row.overdue)) if holds]
+    words = ((f"suspended{by}", row.suspended), ("overdue", row.overdue), ("archived", row.archived))
+    return [word for word, holds in words if holds]
 
 
 def _summary(found: int, limit: int) -> str:

@@ -42,7 +42,9 @@ TAKEN = frozenset(
     }
 )
 """Names that belong to `Saga` itself."""
-SETTINGS = frozenset({"name", "timeout", "undo_window", "max_running", "run_on", "hooks", "result", "renamed_from"})
+SETTINGS = frozenset(
+    {"name", "timeout", "undo_window", "retention", "max_running", "run_on", "hooks", "result", "renamed_from"}
+)
 """Names that a saga class gives a meaning to, but which no step can have."""
 
 NAMES = f"use letters, digits and _ . : - only, {LONGEST_NAME} at most"
@@ -65,6 +67,7 @@ def check_class(saga: type) -> None:
     _check_name(saga)
     _check_time_span(saga, "timeout")
     _check_time_span(saga, "undo_window")
+    _check_time_span(saga, "retention")
     _check_max_running(saga)
     _check_run_on(saga)
     _check_ancestors(saga)

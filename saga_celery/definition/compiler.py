@@ -51,7 +51,7 @@ def compile_saga(saga: type, parameters: tuple[Any, ...] | None, scope: Mapping[
     checks.check_missing_results(saga, definitions, result_method)
     checks.check_sleeps(saga, definitions, result_method, kinds)
     check_fan_outs(saga, definitions, result_method)
-    timeout, undo_window = getattr(saga, "timeout", None), getattr(saga, "undo_window", None)
+    timeout, undo_window, retention = (getattr(saga, name, None) for name in ("timeout", "undo_window", "retention"))
     return Definition(
         name=reader.plan.saga,
         label=saga.__qualname__,
@@ -62,6 +62,7 @@ def compile_saga(saga: type, parameters: tuple[Any, ...] | None, scope: Mapping[
         result_method=result_method,
         timeout=None if timeout is None else seconds(timeout),
         undo_window=None if undo_window is None else seconds(undo_window),
+        retention=None if retention is None else seconds(retention),
         max_running=getattr(saga, "max_running", None),
         run_on=getattr(saga, "run_on", None),
         former=former,

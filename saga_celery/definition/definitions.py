@@ -88,6 +88,8 @@ class Definition:
     """Seconds that the whole saga may take."""
     undo_window: float | None = None
     """Seconds after its end within which an operator may have the completed saga undone; None: not at all."""
+    retention: float | None = None
+    """Seconds after its end for which a saga is kept; None: as long as the settings say."""
     max_running: int | None = None
     """How many may be under way at once."""
     run_on: bool | None = None

@@ -79,6 +79,8 @@ class Snapshot:
     """What it waits for before it begins; None: it has begun, or nothing keeps it."""
     parent: Parent | None = None
     """The saga, and the step of it, whose child this one is."""
+    archived: bool = False
+    """It is kept in the archive: to be looked at, and no more."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -77,6 +77,8 @@ class Saga(Generic[InputT, ResultT], metaclass=SagaMeta):
         timeout: time for the whole saga, after which it is undone; None, the default: it may take as long as it needs.
         undo_window: for how long after its end a completed saga may still be undone by an operator's `compensate`;
             None, the default: what is complete stays.
+        retention: for how long after its end a saga is kept before sweepers delete it, in place of `saga_retention`;
+            `timedelta.max`: for ever.
         max_running: how many sagas of this class may be under way at once; those that are started beyond it wait in
             the database, in order. None, the default: no limit.
         run_on: whether the process that settles a step may run the next one itself, right away and without the broker,
@@ -92,6 +94,7 @@ class Saga(Generic[InputT, ResultT], metaclass=SagaMeta):
     name: ClassVar[str]
     timeout: ClassVar[timedelta | None] = None
     undo_window: ClassVar[timedelta | None] = None
+    retention: ClassVar[timedelta | None] = None
     max_running: ClassVar[int | None] = None
     run_on: ClassVar[bool | None] = None
     renamed_from: ClassVar[str | tuple[str, ...]] = ()

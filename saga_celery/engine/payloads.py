@@ -85,7 +85,7 @@ class Payloads:
         self.inline = inline
         self.active = seals.active or limit > inline
         """False: no value is packed, so there is nothing to look for."""
-        self._with_transition = with_transition
+        self.with_transition = with_transition
 
     def packer(self) -> Packer | None:
         """A packer for one piece of work; None where nothing is ever packed."""
@@ -137,7 +137,7 @@ class Payloads:
         Raises:
             PayloadUnavailable: the payload store does not answer.
         """
-        if self._with_transition or not payloads:
+        if self.with_transition or not payloads:
             return payloads
         store = self._store()
         for each in payloads:

@@ -25,6 +25,7 @@ from saga_celery.engine.coordinator import (
 )
 from saga_celery.engine.courier import Courier
 from saga_celery.engine.gate import OpenGate
+from saga_celery.engine.janitor import Janitor
 from saga_celery.engine.log_fields import about
 from saga_celery.engine.lookout import Lookout
 from saga_celery.engine.ports import Awaited, Gate, Living, Overdue, Running, Store, Transport
@@ -79,6 +80,7 @@ class Sweeper:
         gate: keeps back messages that are paused; by default none.
         courier: comes back to hooks; None: there are none.
         lookout: has sagas that do not move told of; the same one for all sweepers of a process. None: nobody is told.
+        janitor: clears away what is old, shared likewise. None: everything is kept.
     """
 
     def __init__(
@@ -91,6 +93,7 @@ class Sweeper:
         gate: Gate | None = None,
         courier: Courier | None = None,
         lookout: Lookout | None = None,
+        janitor: Janitor | None = None,
     ) -> None:
         self._store = store
         self._transport = transport
@@ -99,6 +102,7 @@ class Sweeper:
         self._gate = gate or OpenGate()
         self._courier = courier
         self._lookout = lookout
+        self._janitor = janitor
 
     def tick(self) -> Swept:
         """Deal with everything that is due now, up to one batch.
@@ -117,6 +121,8 @@ class Sweeper:
         more = max(len(rows), hooks) >= self._batch
         if self._lookout is not None:
             self._lookout.ticked(rows, more=len(rows) >= self._batch)
+        if self._janitor is not None:
+            self._janitor.ticked()
         return Swept(found=len(rows) + hooks, failed=failed + unsent, more=more)
 
     def _scene(self, rows: Sequence[Overdue]) -> Scene:

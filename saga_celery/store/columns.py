@@ -58,6 +58,11 @@ def long_text() -> sa.types.TypeEngine[str]:
     return sa.Text().with_variant(mysql.LONGTEXT(charset="utf8mb4", collation=COLLATION), "mysql", "mariadb")
 
 
+def long_bytes() -> sa.types.TypeEngine[bytes]:
+    """Bytes without a bound worth mentioning."""
+    return sa.LargeBinary().with_variant(mysql.LONGBLOB(), "mysql", "mariadb")
+
+
 ID = 36
 """Length of the id of a saga."""
 NAME = 200

@@ -25,7 +25,7 @@ from saga_celery.store.names import check_name
 from saga_celery.store.opening import opened
 from saga_celery.store.payload_rows import keep_payloads, payload_rows
 from saga_celery.store.rows import DONE, awaited_row
-from saga_celery.store.schema import saga, saga_awaited, saga_inbox
+from saga_celery.store.schema import saga, saga_archive, saga_awaited, saga_inbox
 from saga_celery.store.upsert import insert_if_absent
 
 t = saga_inbox.c
@@ -95,8 +95,11 @@ def deliver(
 
 
 def _addressee(executor: Executor, saga_id: str) -> tuple[str, SagaStatus]:
-    rows = executor.read(sa.select(saga.c.name, saga.c.state).where(saga.c.id == saga_id))
-    if not rows:
+    for table in (saga, saga_archive):
+        rows = executor.read(sa.select(table.c.name, table.c.state).where(table.c.id == saga_id))
+        if rows:
+            break
+    else:
         raise SagaNotFound(f"no saga has the id {saga_id!r}, or none that this transaction can see")
     return rows[0][0], SagaStatus(rows[0][1])
 

@@ -14,6 +14,8 @@ from saga_celery.core.events import OperatorActed, SagaSuspended
 from saga_celery.core.states import Direction, Parent, SagaState, SagaStatus, Slot
 from saga_celery.engine.ports import Awaited
 from saga_celery.errors import SagaNotFound
+from saga_celery.store.archive.document import Document
+from saga_celery.store.archive.reading import ArchivedSagas
 from saga_celery.store.clock import Clock, after, db_between, db_now, now
 from saga_celery.store.codec import fact_from_json, from_json, loads
 from saga_celery.store.connections import Connections
@@ -56,7 +58,9 @@ _BEGINNING = re.compile(r"[0-9a-f][0-9a-f-]{3,35}")
 _BEHIND = "g"
 """Sorts behind all that an id is made of, by whatever collation."""
 
-_ROW = [saga.c.state if part.name == "status" else saga.c[part.name] for part in fields(SagaRow)]
+_ROW = [
+    saga.c.state if part.name == "status" else saga.c[part.name] for part in fields(SagaRow) if part.name != "archived"
+]
 
 
 class Queries:
@@ -72,6 +76,7 @@ class Queries:
         self._connections = connections
         self._clock = clock
         self._load = load
+        self._archive = ArchivedSagas(self._all)
 
     # -------------------------------------------------------------------------------------------------------- one saga
 
@@ -87,29 +92,37 @@ class Queries:
         raise SagaNotFound(f"no saga {name} has the key {key!r}")
 
     def owners(self, key: str) -> list[SagaRow]:
-        """The sagas that have a key, one for each name that uses it."""
+        """The sagas that have a key, one for each name that uses it; those in the archive come last."""
         owned = sa.select(*_ROW).join(saga_key, saga_key.c.saga_id == saga.c.id).where(saga_key.c.key == key)
-        return [_saga_row(row) for row in self._all(owned.order_by(saga.c.name))]
+        found = [_saga_row(row) for row in self._all(owned.order_by(saga.c.name))]
+        return [*found, *map(_archived_row, self._archive.owners(key))]
 
     def row(self, saga_id: str) -> SagaRow:
-        """A saga as lists show it.
+        """A saga as lists show it, also one in the archive.
 
         Raises:
             SagaNotFound: there is none of this id.
         """
         for row in self._all(sa.select(*_ROW).where(saga.c.id == saga_id)):
             return _saga_row(row)
-        raise SagaNotFound(f"no saga has the id {saga_id!r}")
+        return _archived_row(self._archived(saga_id))
+
+    def _archived(self, saga_id: str) -> Document:
+        """Asked for behind the other tables: on its way a saga is in either of them."""
+        if (found := self._archive.document(saga_id)) is None:
+            raise SagaNotFound(f"no saga has the id {saga_id!r}")
+        return found
 
     def snapshot(self, saga_id: str) -> Snapshot:
-        """A saga as it stands.
+        """A saga as it stands, also one in the archive.
 
         Raises:
             SagaNotFound: there is none of this id.
         """
         row, state = self.row(saga_id), self._load(saga_id)
         if state is None:
-            raise SagaNotFound(f"no saga has the id {saga_id!r}")
+            document = self._archived(saga_id)
+            return Snapshot(saga=_archived_row(document), state=document.state, tags=document.tags, awaited=())
         return Snapshot(
             saga=row, state=state, tags=self.tags([saga_id]).get(saga_id, {}), awaited=self.awaited(saga_id)
         )
@@ -117,10 +130,17 @@ class Queries:
     def children(self, saga_id: str) -> list[ChildRow]:
         """The children of a saga, the first one first; of a step that ran anew, those of each time."""
         query = sa.select(*_ROW, saga.c.parent).where(saga.c.parent_id == saga_id)
-        return [_child_row(row) for row in self._all(query.order_by(saga.c.created_at, saga.c.id))]
+        found = [_child_row(row) for row in self._all(query.order_by(saga.c.created_at, saga.c.id))]
+        return found or self._archived_children(saga_id)
+
+    def _archived_children(self, saga_id: str) -> list[ChildRow]:
+        """A family is in the archive as a whole, or not at all."""
+        document = self._archive.document(saga_id)
+        children = self._archive.documents(document.children) if document is not None else []
+        return [ChildRow(slot=_slot_of(each.saga["parent"]), saga=_archived_row(each)) for each in children]
 
     def statuses(self, saga_ids: Collection[str]) -> dict[str, SagaStatus]:
-        """Where sagas stand; those that are not there are left out."""
+        """Where sagas stand, also those in the archive; those that are not there are left out."""
         ids = list(saga_ids)
         found: dict[str, SagaStatus] = {}
         for first in range(0, len(ids), MOST_IDS):
@@ -128,15 +148,21 @@ class Queries:
             found |= {
                 row.id: SagaStatus(row.state) for row in self._all(sa.select(saga.c.id, saga.c.state).where(some))
             }
+        missing = [saga_id for saga_id in ids if saga_id not in found]
+        for first in range(0, len(missing), MOST_IDS):
+            found |= self._archive.statuses(missing[first : first + MOST_IDS])
         return found
 
     def history(self, saga_id: str) -> list[HistoryEntry]:
-        """Every transition of a saga, the first one first."""
+        """Every transition of a saga, the first one first, also of one in the archive."""
         t = saga_history.c
         query = sa.select(t.version, t.at, t.facts, t.actor).where(t.saga_id == saga_id).order_by(t.version)
+        rows: Sequence[Any] = self._all(query)
+        if not rows and (document := self._archive.document(saga_id)) is not None:
+            rows = document.history
         return [
             HistoryEntry(version=version, at=at, facts=tuple(map(fact_from_json, loads(facts))), actor=actor)
-            for version, at, facts, actor in self._all(query)
+            for version, at, facts, actor in rows
         ]
 
     def suspensions(self, rows: Iterable[SagaRow]) -> dict[str, Suspension]:
@@ -534,9 +560,19 @@ def _saga_row(row: Any) -> SagaRow:
     return SagaRow(status=status, **{**found, "suspended": bool(row.suspended), "overdue": bool(row.overdue)})
 
 
+def _archived_row(document: Document) -> SagaRow:
+    found = {column.name: document.saga[column.name] for column in _ROW}
+    return SagaRow(status=SagaStatus(found.pop("state")), archived=True, **found)
+
+
 def _child_row(row: Any) -> ChildRow:
-    parent: Parent = from_json(Parent, loads(row.parent))
-    return ChildRow(slot=parent.slot, saga=_saga_row(row))
+    return ChildRow(slot=_slot_of(row.parent), saga=_saga_row(row))
+
+
+def _slot_of(parent: str) -> Slot:
+    """The activity of the parent that waits for a child."""
+    found: Parent = from_json(Parent, loads(parent))
+    return found.slot
 
 
 def _open_wait(row: Any) -> OpenWait:

@@ -5,9 +5,11 @@ JSON is stored as text that this library wrote itself, so that all databases rea
 
 from __future__ import annotations
 
+from typing import Any
+
 import sqlalchemy as sa
 
-from saga_celery.store.columns import HASH, ID, NAME, WORD, WORKER, UtcTime, long_text, name_of
+from saga_celery.store.columns import HASH, ID, NAME, WORD, WORKER, UtcTime, long_bytes, long_text, name_of
 
 metadata = sa.MetaData()
 
@@ -20,6 +22,12 @@ def _slot() -> list[sa.Column[object]]:
         sa.Column("item", sa.Integer, primary_key=True, autoincrement=False),
         sa.Column("direction", name_of(WORD), primary_key=True),
     ]
+
+
+def valued_only(column: str) -> dict[str, Any]:
+    """Options of an index in which rows without a value take no place, where the database can leave them out."""
+    has_value = sa.text(f"{column} IS NOT NULL")
+    return {"postgresql_where": has_value, "sqlite_where": has_value}
 
 
 saga = sa.Table(
@@ -53,6 +61,7 @@ saga = sa.Table(
     sa.Index("saga_by_name", "name", "created_at"),
     sa.Index("saga_by_time", "created_at"),
     sa.Index("saga_by_parent", "parent_id"),
+    sa.Index("saga_by_end", "name", "ended_at", **valued_only("ended_at")),
 )
 """One row for each saga. `key` is here for the eye; what guards keys is `saga_key`. `mail`: events that came before
 their waits; `parent`: the activity of another saga whose child it is."""
@@ -226,6 +235,7 @@ saga_delivery = sa.Table(
     sa.Column("tries", sa.Integer, nullable=False),
     sa.Column("since", UtcTime, nullable=False),
     sa.Column("due_at", UtcTime, index=True),
+    sa.Index("saga_delivery_by_saga", "saga_id"),
 )
 """What hooks have yet to be told; `id` is the event id. `due_at` is NULL once a delivery was given up."""
 
@@ -237,3 +247,18 @@ saga_payload = sa.Table(
     sa.Column("body", long_text(), nullable=False),
 )
 """Values too large for the rows that refer to them by `digest`; written with them, deleted with their saga."""
+
+saga_archive = sa.Table(
+    "saga_archive",
+    metadata,
+    sa.Column("id", name_of(ID), primary_key=True),
+    sa.Column("name", name_of(NAME), nullable=False),
+    sa.Column("state", name_of(WORD), nullable=False),
+    sa.Column("ended_at", UtcTime, nullable=False),
+    sa.Column("root_id", name_of(ID)),
+    sa.Column("document", long_bytes(), nullable=False),
+    sa.Index("saga_archive_by_end", "name", "ended_at"),
+    sa.Index("saga_archive_by_root", "root_id", **valued_only("root_id")),
+)
+"""One row for each saga that was archived: `document` holds its rows of all other tables. `root_id`: of a child, the
+saga at the top of its family, with which it goes."""

@@ -35,6 +35,7 @@ from saga_celery.store.postgres_starts import PostgresStarts
 from saga_celery.store.queries import Queries
 from saga_celery.store.queues import Queues
 from saga_celery.store.recent import RecentStates
+from saga_celery.store.retention import Retention
 from saga_celery.store.rows import DONE
 from saga_celery.store.starts import IfExists, Inserted, NewSaga, OwnStarts, insert
 from saga_celery.store.stuck import StuckRows
@@ -74,6 +75,7 @@ class SQLStore:
         self.gates = Gates(self.connections, self._clock)
         self.queues = Queues(self.connections, self._clock)
         self.payloads = PayloadRows(self.connections)
+        self.retention = Retention(self.connections)
         self.metering = Metering(self.connections, self._clock)
         self.tallies = Tallies(self.connections)
         self.queries = Queries(self.connections, self._clock, self._transitions.load)

@@ -34,6 +34,8 @@ class SagaRow:
     priority: int | None = None
     parent_id: str | None = None
     """The saga whose child it is."""
+    archived: bool = False
+    """It is kept in the archive: to be looked at, and no more."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,7 +10,7 @@ import pytest
 from celery import Celery
 from celery.canvas import Signature
 
-from saga_celery import Retry, Saga, SagaApp, signals, step
+from saga_celery import Retry, Saga, SagaApp, saga_chain, signals, step
 from saga_celery.app.hooks import LARGEST_RESULT
 from saga_celery.core import events as e
 from saga_celery.core.states import Failure, Slot
@@ -362,3 +362,10 @@ class TestSignals:
         for name, signal in signals.SIGNALS.items():
             assert signal is getattr(signals, name)
             assert signal.providing_args == {"saga_id", "saga_name", "version", *signals.ARGUMENTS[name]}
+
+
+def test_a_chain_has_no_class_whose_hooks_somebody_else_might_know(shop):
+    made = shop({}, saga_hooks={"saga_completed": "ops.count"})
+    chain = saga_chain("shop.chain", made.app.signature("card.charge", immutable=True)).start()
+    made.news(chain.id, e.Nudged(), e.AttemptSucceeded(slot=Slot("charge"), attempt=1, result="c-1"))
+    assert [each.delivery.task for each in made.sagas.store.deliveries.open(limit=10)] == ["ops.count"]

@@ -217,6 +217,8 @@ def test_a_message_of_two_megabytes_parks_the_saga_with_the_fix(monkeypatch: pyt
         ("saga_sweeper", 1, "expected bool"),
         ("saga_payload_limit", 1.5, "expected int"),
         ("saga_foreign_queues", "till", "expected tuple"),
+        ("saga_retention", "90d", "expected a positive number of seconds, a timedelta, or None"),
+        ("saga_archive_after", timedelta(0), "expected a positive number of seconds"),
         ("saga_clock_skew", 90_000, "leaves nothing of saga_message_lifetime"),
     ],
 )

@@ -39,6 +39,7 @@ def test_json_has_stable_names(shop):
             "starts_at": None,
             "standing": None,
             "parent_id": None,
+            "archived": False,
         }
     ]
 

@@ -138,6 +138,16 @@ def deadline_as_number():
         def a(self, n: int) -> Signature[None]: ...
 
 
+@wrong("Bad.retention: 90 is no time span; write for example `retention = timedelta(hours=1)`")
+def retention_as_number():
+    class Bad(Saga[int]):
+        name = "t.bad"
+        retention = 90
+
+        @free()
+        def a(self, n: int) -> Signature[None]: ...
+
+
 @wrong("Bad.timeout: datetime.timedelta(0) is no time span")
 def deadline_of_nothing():
     class Bad(Saga[int]):

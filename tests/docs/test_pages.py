@@ -197,6 +197,7 @@ PAGES = (
     "parallel",
     "pivot",
     "results",
+    "retention",
     "run-on",
     "scaling",
     "starting",
@@ -223,7 +224,7 @@ SAID = {
     "flask": [
         "parcel with tea in Leith\nparcel with yacht in Leith\n",
         "403 FORBIDDEN\n200 OK\n['COMPLETED']\n",
-        "saga_celery_0009 (saga_celery) (head)",
+        "saga_celery_0010 (saga_celery) (head)",
     ],
     "django": ["parcel-1\n{'state': 'COMPLETED'} parcel-1\n", "shop.order", "found: True"],
     "flower": ["401 403 405\nsagas suspended: ['order-1']\n"],
@@ -244,6 +245,10 @@ SAID = {
         "20 receipts",
     ],
     "run-on": ["INFO/MainProcess] Task tea.saga/pour[", "2 messages"],
+    "retention": [
+        "office.letter: 3 sagas would be archived\noffice.letter: 3 sagas archived\nstate: COMPLETED; archived\n",
+        '"verb": "delete", "sagas": 2, "kept": 0, "dry_run": false',
+    ],
     "starting": [
         "True True False\nanother order under this key: True\nstarted before: PENDING",
         "2 [True, True, False]\nnone of them: OrderSaga: key=''; a key is printable text",

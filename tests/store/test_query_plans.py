@@ -10,6 +10,8 @@ from saga_celery.core.events import SagaResumed
 from saga_celery.core.states import SagaStatus, Slot, StepState, StepStatus
 from saga_celery.core.steps import Steps
 from saga_celery.engine.ports import NUDGE_SLOT, Stuck, Trouble
+from saga_celery.store.clock import db_after
+from saga_celery.store.retention import Old
 from saga_celery.store.schema import saga, saga_awaited, saga_history, saga_step, saga_tag
 from tests.lending import make_tables
 from tests.store.examples import CHARGE, change, due, letter, new, started
@@ -64,7 +66,8 @@ def plans_of(store, work):
     engine = store.connections.engine
 
     def note(connection, cursor, statement, parameters, *rest):
-        if not statement.startswith(("EXPLAIN", "BEGIN", "SET", "ROLLBACK")):
+        of_many_rows = rest[-1] and statement.startswith("INSERT")  # which reads nothing
+        if not of_many_rows and not statement.startswith(("EXPLAIN", "BEGIN", "SET", "ROLLBACK")):
             seen.append((statement, parameters))
 
     sa.event.listen(engine, "before_cursor_execute", note)
@@ -197,3 +200,23 @@ def test_what_a_person_asks_for_never_reads_all_sagas_or_tags(crowded):
         assert plans
         for plan in plans:
             assert not [line for line in scans(plan) if re.search(r"\b(saga|saga_tag)\b", line)], plan
+
+
+def test_what_is_old_is_found_and_moved_by_indexes(crowded, clock):
+    with crowded.connections.transaction() as connection:
+        place = sa.cast(sa.func.substr(saga.c.id, 5), sa.Integer)
+        ends = sa.update(saga).where(saga.c.id.like("done%")).values(ended_at=db_after(saga.c.created_at, -place))
+        connection.execute(ends)
+    with crowded.connections.autocommit() as connection:
+        connection.exec_driver_sql("ANALYZE")
+    clock.turn(3600.0)
+    old = Old(name="shop.order", before={SagaStatus.COMPLETED: clock.time})
+    moves = (crowded.retention.archive, crowded.retention.delete, crowded.retention.delete_archived)
+    for move in moves:
+        portions = []
+        found = plans_of(crowded, lambda move=move, portions=portions: portions.append(move(old, 20)))
+        assert len(portions[0].ids) == 20
+        assert "by_end" in found[0] or "saga_archive" in found[0], found[0]  # of which there are few
+        for plan in found:
+            narrow = r"saga_(dead_letter|delivery|awaited|ticket|payload|archive|tag|inbox|step)\b"
+            assert not [line for line in scans(plan) if not re.search(narrow, line)], plan

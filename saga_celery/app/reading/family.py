@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from saga_celery.core.plan import Plan
 from saga_celery.core.states import SagaState, SagaStatus, Slot, StepStatus
 from saga_celery.engine.correspondence import CHILD_TASK
+from saga_celery.errors import SagaNotFound
 from saga_celery.store import SQLStore
 from saga_celery.store.views import ChildRow, SagaRow
 
@@ -47,11 +49,18 @@ def family_of(store: SQLStore, state: SagaState) -> Family:
     children = store.queries.children(state.id) if any(map(_runs_a_child, state.steps.values())) else []
     parked = [store.load(child.saga.id) for child in children if child.saga.status is SagaStatus.FAILED]
     return Family(
-        parent=None if state.parent is None else store.queries.row(state.parent.id),
+        parent=None if state.parent is None else _parent(store, state.parent.id),
         parent_slot=None if state.parent is None else state.parent.slot,
         children=children,
         parked={each.id: Parked(store.plan(each.plan_hash), each) for each in parked if each is not None},
     )
+
+
+def _parent(store: SQLStore, saga_id: str) -> SagaRow | None:
+    """None: somebody deleted it without its children."""
+    with suppress(SagaNotFound):
+        return store.queries.row(saga_id)
+    return None
 
 
 def _runs_a_child(step: Any) -> bool:

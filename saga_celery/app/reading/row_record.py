@@ -28,4 +28,5 @@ def row_record(row: SagaRow, suspension: Suspension | None, standing: Standing |
         "starts_at": row.starts_at,
         "standing": standings.record(standing),
         "parent_id": row.parent_id,
+        "archived": row.archived,
     }

@@ -11,7 +11,7 @@ from typing import Any
 import sqlalchemy as sa
 from django.db import models
 
-from saga_celery.store.columns import UtcTime, long_text, name_of
+from saga_celery.store.columns import UtcTime, long_bytes, long_text, name_of
 from saga_celery.store.django import dialect_of
 
 
@@ -29,6 +29,14 @@ class LongText(models.TextField):
     def db_type(self, connection: Any) -> str:
         """SQLAlchemy's word for it."""
         return _sql(long_text(), connection)
+
+
+class LongBytes(models.BinaryField):
+    """Bytes without a bound worth mentioning."""
+
+    def db_type(self, connection: Any) -> str:
+        """SQLAlchemy's word for it."""
+        return _sql(long_bytes(), connection)
 
 
 class Time(models.DateTimeField):

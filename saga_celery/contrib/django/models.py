@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from django.db import models
 
-from saga_celery.contrib.django.fields import Flag, LargeNumber, LongText, Name, Number, Seconds, Time
+from saga_celery.contrib.django.fields import Flag, LargeNumber, LongBytes, LongText, Name, Number, Seconds, Time
+from saga_celery.contrib.django.indexes import IndexOfValues
 from saga_celery.store.columns import HASH, ID, NAME, WORD, WORKER
 
 
@@ -49,6 +50,7 @@ class Saga(models.Model):
             models.Index(fields=["name", "created_at"], name="saga_by_name"),
             models.Index(fields=["created_at"], name="saga_by_time"),
             models.Index(fields=["parent_id"], name="saga_by_parent"),
+            IndexOfValues(fields=["name", "ended_at"], name="saga_by_end"),
         )
 
     def __str__(self) -> str:
@@ -284,7 +286,10 @@ class SagaDelivery(models.Model):
         db_table = "saga_delivery"
         verbose_name = "delivery"
         verbose_name_plural = "deliveries"
-        indexes = (models.Index(fields=["due_at"], name="ix_saga_delivery_due_at"),)
+        indexes = (
+            models.Index(fields=["due_at"], name="ix_saga_delivery_due_at"),
+            models.Index(fields=["saga_id"], name="saga_delivery_by_saga"),
+        )
 
 
 class SagaPayload(models.Model):
@@ -298,3 +303,22 @@ class SagaPayload(models.Model):
     class Meta:
         db_table = "saga_payload"
         verbose_name = "payload"
+
+
+class SagaArchive(models.Model):
+    """A saga that was archived."""
+
+    id = Name(max_length=ID, primary_key=True)
+    name = Name(max_length=NAME)
+    state = Name(max_length=WORD)
+    ended_at = Time()
+    root_id = Name(max_length=ID, null=True)
+    document = LongBytes()
+
+    class Meta:
+        db_table = "saga_archive"
+        verbose_name = "archived saga"
+        indexes = (
+            models.Index(fields=["name", "ended_at"], name="saga_archive_by_end"),
+            IndexOfValues(fields=["root_id"], name="saga_archive_by_root"),
+        )
