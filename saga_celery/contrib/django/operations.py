@@ -54,5 +54,7 @@ class Stamp(Operation):
             schema_editor.execute(f"INSERT INTO {VERSION_TABLE} (version_num) VALUES ('{new}')")  # noqa: S608 - ours
         elif not new:
             schema_editor.execute(f"DROP TABLE {VERSION_TABLE}")
-        else:
-            schema_editor.execute(f"UPDATE {VERSION_TABLE} SET version_num = '{new}'")  # noqa: S608 - ours
+        else:  # tables that are adopted may be at a later version already
+            schema_editor.execute(
+                f"UPDATE {VERSION_TABLE} SET version_num = '{new}' WHERE version_num = '{old}'"  # noqa: S608 - ours
+            )
