@@ -15,7 +15,8 @@ from saga_celery.core.states import Failure, Slot
 from saga_celery.transport import lifecycle_events
 from saga_celery.transport.lifecycle_events import EVENTS, consumer_sends, events_are_on, know_worker
 from saga_celery.transport.notices import Notices
-from saga_celery.transport.seat import Seat
+from saga_celery.transport.permits import PERMIT
+from saga_celery.transport.seat import WORKER, Seat
 from tests.app.conftest import Errands
 
 PATIENCE = 60
@@ -184,10 +185,13 @@ def test_a_child_goes_by_what_its_main_process_wrote_into_the_request(errands: E
 
 def test_the_main_process_writes_it_into_what_moves_sagas_and_nothing_else(errands: Errands) -> None:
     celery = errands.sagas.celery
-    notices = Notices(celery, Seat("w@host"), wake=lambda: None)
+    seat = Seat("w@host")
+    notices = Notices(celery, seat, wake=lambda: None)
+    sender = SimpleNamespace(app=celery, event_dispatcher=consumer().event_dispatcher, pool=None)
     written = {}
     for name in ("saga_celery.coordinate", "town.run"):
         request = SimpleNamespace(name=name, request_dict={})
-        notices._received(SimpleNamespace(app=celery, event_dispatcher=consumer().event_dispatcher), request)
+        notices._received(sender, request)
         written[name] = request.request_dict
-    assert written == {"saga_celery.coordinate": {EVENTS: True}, "town.run": {}}
+    expected = {EVENTS: True, WORKER: seat.worker, PERMIT: None}
+    assert written == {"saga_celery.coordinate": expected, "town.run": {}}
