@@ -19,6 +19,9 @@ from benchmarks.race import race
 from benchmarks.servers import NewDatabase, Servers, available, servers
 from benchmarks.summary import summary
 from benchmarks.variants import variants
+from workers.demo.broker import redis_executable
+
+NEED_REDIS = ("throughput", "starts", "memory")
 
 
 def main() -> None:
@@ -26,7 +29,7 @@ def main() -> None:
     options = parse(sys.argv[1:])
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # what was started is ended, also then
     found = measure(options)
-    if options.is_whole and found["throughput"]:
+    if options.is_whole and "throughput" in found:
         results.keep(found)
     if options.out:
         results.write(found, options.out)
@@ -41,11 +44,13 @@ def measure(options: Options) -> dict[str, Any]:
     notes = [f"{name}: not available here" for name in options.databases if name not in names and name != "mariadb"]
     peers = install() if options.peers else Peers(notes=("Peers were not asked for.",))
     notes += peers.notes
+    sections = [section for section in options.sections if redis_executable() or section not in NEED_REDIS]
+    notes += ["Nothing was run on workers: there is no Redis here."] if len(sections) < len(options.sections) else []
     figures: dict[str, Any] = {"machine": _machine()}
     with tempfile.TemporaryDirectory(prefix="saga-bench-", ignore_cleanup_errors=True) as scratch:
         folder = Path(scratch)
         with servers(names, folder, options.mariadb_url) as shared:
-            for section in options.sections:
+            for section in sections:
                 _say(f"measuring: {section} …")
                 figures[section] = _section(section, options, folder, shared, peers)
     figures["counts"] = {"sagas": options.sagas, "rounds": options.rounds, "finished": options.finished}

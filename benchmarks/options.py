@@ -82,7 +82,8 @@ def parse(arguments: list[str]) -> Options:
         children=found.children,
         json=found.json,
         out=found.out,
-        is_whole=not found.quick and not found.only,
+        is_whole=not (found.quick or found.only)
+        and all(getattr(found, name) == parser.get_default(name) for name in ("databases", "subjects", "peers")),
         mariadb_url=found.mariadb_url,
         peers=found.peers and "throughput" in sections,
     )

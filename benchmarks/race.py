@@ -70,7 +70,6 @@ def _figures(label: str, laps: Laps) -> dict[str, Any]:
         "variant": label,
         "sagas_per_second": median(_speeds(own)),
         "vs_chain": median(_ratios(own, chains)),
-        "starts_per_second": median(lap["count"] / lap["starting"] for lap in own),
         "hop_p50_ms": median(hops) * 1000,
         "hop_p99_ms": quantiles(hops, n=100, method="inclusive")[98] * 1000,
         **{f"cpu_ms_{name}": _cpu_ms(own, name) for name in own[0]["cpu"]},

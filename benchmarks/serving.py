@@ -76,14 +76,13 @@ def _rate(count: int, act: Callable[[], object]) -> float:
 def _run(subject: Subject, count: int, work: str, look_every: float) -> dict[str, float]:
     began = time.perf_counter()
     _start(subject, count, work)
-    started = time.perf_counter()
     while not subject.all_ended():
         time.sleep(look_every)
         if time.perf_counter() - began > LONGEST:
             raise SystemExit(f"not ended within {LONGEST:g} s")
     seconds = time.perf_counter() - began
     subject.check()
-    return {"count": count, "starting": started - began, "seconds": seconds}
+    return {"count": count, "seconds": seconds}
 
 
 def _hops(subject: Subject) -> list[float]:
