@@ -18,7 +18,7 @@ def text(figures: dict[str, Any]) -> str:
 _TITLES = {
     "throughput": "Sagas of five no-op steps (ratio: plain chain = 1.0, medians of rounds that take turns)",
     "transitions": "One transition, one thread (known: its last state is in this process; cold: loaded first)",
-    "history": "One transition (cold) and one idle sweep, with empty tables and with finished sagas in them",
+    "history": "A transition (cold), an idle sweep, a list and one saga, with empty tables and with full ones",
     "console": "Calls of the web console, in ms, as a function and over HTTP; over: calls that took more than 100 ms",
     "memory": "Resident memory of a pool process, in MB",
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
+from itertools import islice
 from statistics import median
 from typing import Any
 
@@ -20,6 +21,8 @@ from saga_celery.store import SQLStore
 from saga_celery.store.starts import NewSaga
 
 NAMES = ("one", "two", "three", "four", "five")
+TRANSITIONS = len(NAMES) + 1
+"""Transitions from the start of a saga to its end."""
 
 
 class Silence:
@@ -96,13 +99,17 @@ class Bench:
         timed(self.starts, lambda: self.store.start([new], nudge_after=10.0))
         return new.id
 
+    def move(self, saga_id: str, transitions: int) -> None:
+        """Move a saga from its start on."""
+        for news in islice(_all_news(), transitions):
+            timed(self.moves, partial(self._coordinator.handle, saga_id, news))
+
     def run(self, sagas: int, *, cold: bool) -> None:
         """Move sagas from their start to their end."""
         self.store.cold = cold
         for _ in range(sagas):
             saga_id = self.start()
-            for news in _all_news():
-                timed(self.moves, partial(self._coordinator.handle, saga_id, news))
+            self.move(saga_id, TRANSITIONS)
             state = self.store.load(saga_id)
             assert state is not None
             assert state.status == "COMPLETED", state.status

@@ -65,6 +65,8 @@ class Settings:
     database_url: str = ""
     """SQLAlchemy URL of the saga database. Empty: that of the framework around (see docs/django.md); where there is
     none, this process only reports to a coordinator."""
+    database_options: Mapping[str, Any] = field(default_factory=dict)
+    """Further arguments of `sqlalchemy.create_engine`, such as `pool_size`; see docs/scaling.md."""
     database_alias: str = "default"
     """Under Django: which of its `DATABASES` holds the sagas, where `database_url` is empty."""
     queue: str = "saga"

@@ -347,6 +347,56 @@ class EmbeddedPostgres(_Server):
         return False
 
 
+class PgBouncer(_Server):
+    """A pooler in front of PostgreSQL, in transaction mode: a client has a connection of the server's, one of two, only
+    for the length of a transaction, and the next client may get it with whatever was left in its session.
+
+    Args:
+        url: of a database.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.directory = _new_directory("pgbouncer")
+        self.directory.chmod(0o755)
+        behind = sa.make_url(url)
+        parts = {
+            "host": behind.query.get("host") or behind.host,
+            "port": behind.query.get("port") or behind.port,
+            "dbname": behind.database,
+            "user": behind.username,
+            "password": behind.password,
+        }
+        self._socket = self.directory / "sockets"
+        self._socket.mkdir()
+        self._socket.chmod(0o777)  # it refuses to run as root
+        settings = {
+            "auth_type": "any",
+            "pool_mode": "transaction",
+            "default_pool_size": 2,
+            "max_client_conn": 100,
+            "unix_socket_dir": self._socket,
+            "listen_port": 6432,  # the name of the socket: it listens on no port
+        }
+        options = [f"{name} = {value}" for name, value in settings.items()]
+        place = " ".join(f"{name}={value}" for name, value in parts.items() if value)
+        file = self.directory / "pgbouncer.ini"
+        file.write_text("\n".join([f"[databases]\n{behind.database} = {place}\n[pgbouncer]", *options, ""]))
+        self.url = f"postgresql+psycopg://{behind.username}@/{behind.database}?host={self._socket}&port=6432"
+        try:
+            self._launch([PGBOUNCER.source, file], user="" if os.getuid() else _owner_of(parts["host"]))
+        except BaseException:
+            self.stop()
+            raise
+
+    def is_ready(self) -> bool:
+        return (self._socket / ".s.PGSQL.6432").exists()
+
+
+def _owner_of(host: Any) -> str:
+    """Who gets through to a server: whose directory its socket is in; to one that listens on a port, anybody."""
+    return Path(host).owner() if str(host).startswith("/") else "nobody"
+
+
 # ── brokers ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -420,6 +470,15 @@ def promtool_coverage() -> Coverage:
     """Prometheus' own checker of rules and metrics on the PATH; its path is the source."""
     path = shutil.which("promtool")
     return Coverage(name="promtool", source=path or "no promtool on the PATH", available=path is not None)
+
+
+def pgbouncer_coverage() -> Coverage:
+    """A pgbouncer, which packages put where only root looks; its path is the source."""
+    path = shutil.which("pgbouncer", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
+    return Coverage(name="pgbouncer", source=path or "no pgbouncer on the PATH", available=path is not None)
+
+
+PGBOUNCER = pgbouncer_coverage()
 
 
 def _from_environment(name: str, variable: str, package: str = "") -> Coverage:

@@ -176,7 +176,8 @@ class SagaApp:
                     'Django, add "saga_celery.contrib.django" to INSTALLED_APPS'
                 )
             url = self.settings.database_url if database is None else database.url
-            self._store = SQLStore(url, chance=draw, **(database.engine_options if database else {}))
+            options = {**self.settings.database_options, **(database.engine_options if database else {})}
+            self._store = SQLStore(url, chance=draw, **options)
         return self._store
 
     def _forget_store(self) -> None:
@@ -218,7 +219,7 @@ class SagaApp:
         packer = self.payloads.packer()
         return Coordinator(
             store=self.store,
-            transport=Diverted(self.transport, self.run_on),
+            transport=Diverted(self.transport, self.run_on, self.store.share),
             renderer=ClassRenderer(self.settings, packer.opened if packer else self.payloads.opened),
             backoff=backoff,
             parks_render_failures=parks_render_failures,

@@ -89,6 +89,7 @@ class ChainRenderer:
             resend=bool(scripted.key_argument) or bool(safe),
             null_safe=undo is not None and undo.options.null_safe,
             needs_result=undo is not None and undo.takes is Takes.RESULT,
+            run_on=step.action.options.run_on if scripted.options.run_on is None else scripted.options.run_on,
             settings=self._settings,
         )
 

@@ -47,6 +47,7 @@ def saga_step(
     fatal: Fatal = (),
     pivot: bool = False,
     key_argument: str = "",
+    run_on: bool | None = None,
 ) -> ChainStep:
     """A step of a `saga_chain` with options. Without any, the pair `(action, compensation)` says the same.
 
@@ -61,6 +62,8 @@ def saga_step(
         fatal: exceptions that no retry can mend, as types or names.
         pivot: the point of no return; once this step succeeded the saga only goes forward.
         key_argument: name of the task's argument that takes the idempotency key; it makes the task safe to run twice.
+        run_on: the process that would send its message may run it itself, right away and without the broker; default
+            `saga_run_on`.
 
     Raises:
         DefinitionError: it can not be a step; says why and what to write.
@@ -68,7 +71,13 @@ def saga_step(
     check_signature(action, "saga_step")
     where = f"saga_step({shown(action)})"
     options = Options(
-        retry=retry, timeout=timeout, queue_grace=queue_grace, idempotent=idempotent, fatal=fatal, pivot=pivot
+        retry=retry,
+        timeout=timeout,
+        queue_grace=queue_grace,
+        idempotent=idempotent,
+        fatal=fatal,
+        pivot=pivot,
+        run_on=run_on,
     )
     return ChainStep(
         action=action,
@@ -89,6 +98,7 @@ def compensation(
     fatal: Fatal = (),
     null_safe: bool = False,
     key_argument: str = "",
+    run_on: bool | None = None,
 ) -> ChainCompensation:
     """A compensation with options. Without any, the bare signature says the same.
 
@@ -102,6 +112,7 @@ def compensation(
         null_safe: may also run without a result, when nobody knows whether the step took effect; `.s(…)` takes None
             then.
         key_argument: name of the task's argument that takes the idempotency key; it makes the task safe to run twice.
+        run_on: the process that would send its message may run it itself, right away; default what the step says.
 
     Raises:
         DefinitionError: it can not be a compensation; says why and what to write.
@@ -109,7 +120,13 @@ def compensation(
     check_signature(signature, "compensation")
     where = f"compensation({shown(signature)})"
     options = Options(
-        retry=retry, timeout=timeout, queue_grace=queue_grace, idempotent=idempotent, fatal=fatal, null_safe=null_safe
+        retry=retry,
+        timeout=timeout,
+        queue_grace=queue_grace,
+        idempotent=idempotent,
+        fatal=fatal,
+        null_safe=null_safe,
+        run_on=run_on,
     )
     return ChainCompensation(
         signature=signature,

@@ -42,7 +42,9 @@ TAKEN = frozenset(
     }
 )
 """Names that belong to `Saga` itself."""
-SETTINGS = frozenset({"name", "timeout", "undo_window", "retention", "max_running", "hooks", "result", "renamed_from"})
+SETTINGS = frozenset(
+    {"name", "timeout", "undo_window", "retention", "max_running", "run_on", "hooks", "result", "renamed_from"}
+)
 """Names that a saga class gives a meaning to, but which no step can have."""
 
 NAMES = f"use letters, digits and _ . : - only, {LONGEST_NAME} at most"
@@ -67,6 +69,7 @@ def check_class(saga: type) -> None:
     _check_time_span(saga, "undo_window")
     _check_time_span(saga, "retention")
     _check_max_running(saga)
+    _check_run_on(saga)
     _check_ancestors(saga)
     for name, value in vars(saga).items():
         _check_attribute(saga, name, value)
@@ -96,6 +99,14 @@ def _check_max_running(saga: type) -> None:
         raise wrong(saga, "max_running", "is a reserved name; give the method another one")
     if limit is not None and not is_limit(limit):
         raise wrong(saga, "max_running", f"{limit!r} is no limit; write a whole number from 1, or None for no limit")
+
+
+def _check_run_on(saga: type) -> None:
+    run_on = getattr(saga, "run_on", None)
+    if isinstance(run_on, PARTS):
+        raise wrong(saga, "run_on", "is a reserved name; give the method another one")
+    if run_on is not None and not isinstance(run_on, bool):
+        raise wrong(saga, "run_on", f"{run_on!r} says nothing; write True, False, or None for the setting's default")
 
 
 def is_limit(limit: object) -> bool:

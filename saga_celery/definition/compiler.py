@@ -64,6 +64,7 @@ def compile_saga(saga: type, parameters: tuple[Any, ...] | None, scope: Mapping[
         undo_window=None if undo_window is None else seconds(undo_window),
         retention=None if retention is None else seconds(retention),
         max_running=getattr(saga, "max_running", None),
+        run_on=getattr(saga, "run_on", None),
         former=former,
         former_names=renames.former_names(saga),
         hooks=declared_hooks(getattr(saga, "hooks", {}), lambda problem: checks.wrong(saga, "hooks", problem)),

@@ -92,6 +92,8 @@ class Definition:
     """Seconds after its end for which a saga is kept; None: as long as the settings say."""
     max_running: int | None = None
     """How many may be under way at once."""
+    run_on: bool | None = None
+    """Whether its steps may run on, where they do not say so themselves."""
     former: Mapping[str, str] = field(default_factory=dict)
     """Names that steps had before -> their names of today."""
     former_names: tuple[str, ...] = ()

@@ -74,7 +74,7 @@ _INSTEAD = {
     StepKind.SLEEP: "which has no effect that could be undone or asked for",
     StepKind.CHILD: "which is undone as a whole by its own compensations",
 }
-_OF_TASKS = ("retry", "timeout", "queue_grace", "settle_delay", "fatal", "idempotent", "no_compensation")
+_OF_TASKS = ("retry", "timeout", "queue_grace", "settle_delay", "fatal", "idempotent", "no_compensation", "run_on")
 
 
 def _set_options(options: Options) -> list[str]:

@@ -25,6 +25,8 @@ def problems_of(options: Options) -> Iterator[str]:
         yield f"retry={options.retry!r}; write retry=Retry(attempts=…)"
     if options.limit is not None and not _is_count(options.limit):
         yield f"limit={options.limit!r}; give the number of items that may be under way at once, 1 or more"
+    if options.run_on is not None and not isinstance(options.run_on, bool):
+        yield f"run_on={options.run_on!r}; write True, False, or None for what the saga says"
     if isinstance(options.fatal, str) or not isinstance(options.fatal, Collection):
         yield f"fatal={options.fatal!r}; write a list: fatal=[{options.fatal!r}]"
         return

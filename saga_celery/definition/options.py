@@ -34,6 +34,8 @@ class Options:
     """Names that the step had before, under which it stands in the plans of sagas that are open."""
     wait: Seconds | None = None
     """Of a wait: when nobody will answer any more."""
+    run_on: bool | None = None
+    """Whether the process that would send its message may run it right away."""
     skippable: bool = False
     """Of a wait: the saga goes on without an answer."""
 

@@ -14,13 +14,16 @@ ONCE = Retry(attempts=1)
 """Default of an action of which nobody said that it is safe to run twice."""
 
 
-def policy_of(step: StepDefinition, direction: Direction, *, keyed: bool, settings: Settings) -> Policy:
+def policy_of(
+    step: StepDefinition, direction: Direction, *, keyed: bool, run_on: bool | None, settings: Settings
+) -> Policy:
     """The policy of a message that was just rendered.
 
     Args:
         step: the step.
         direction: which activity of it.
         keyed: the message carries its idempotency key.
+        run_on: what the saga says of its steps.
         settings: the defaults of the app.
     """
     options = _options(step, direction)
@@ -33,6 +36,7 @@ def policy_of(step: StepDefinition, direction: Direction, *, keyed: bool, settin
         needs_result=undo is not None and step.name in undo.method.takes,
         probe=step.probe is not None,
         limit=options.limit,
+        run_on=_first_said(options.run_on, step.action.options.run_on, run_on),
         settings=settings,
     )
 
@@ -46,6 +50,7 @@ def policy_from(
     needs_result: bool,
     probe: bool = False,
     limit: int | None = None,
+    run_on: bool | None = None,
     settings: Settings,
 ) -> Policy:
     """The policy of a message whose options and surroundings are known.
@@ -58,6 +63,7 @@ def policy_from(
         needs_result: the step's compensation takes its result.
         probe: the step has a probe.
         limit: how many items of a fan-out may be under way at once.
+        run_on: the process that would send the message may run it; None: as the app's setting says.
         settings: the defaults of the app.
     """
     return Policy(
@@ -73,7 +79,12 @@ def policy_from(
         wait=None if options.wait is None else seconds(options.wait),
         skippable=options.skippable,
         limit=limit,
+        run_on=run_on,
     )
+
+
+def _first_said(*answers: bool | None) -> bool | None:
+    return next((each for each in answers if each is not None), None)
 
 
 def _options(step: StepDefinition, direction: Direction) -> Options:

@@ -95,7 +95,13 @@ class ClassRenderer:
         rendering = Rendering(names=names, state=state, slot=slot, fans_out=method.fans_out)
         seen = opened_for(method, state, names, self._opener)
         answer = call(method, saga._rendered_by(rendering), seen, names, slot)
-        policy = policy_of(step, slot.direction, keyed=rendering.keyed, settings=self._settings)
+        policy = policy_of(
+            step,
+            slot.direction,
+            keyed=rendering.keyed,
+            run_on=names.definition.run_on,
+            settings=self._settings,
+        )
         if answer is SKIP:
             _check_skip(activity, slot)
             return Rendered(slot=slot, message=None, policy=policy)

@@ -81,6 +81,8 @@ class Saga(Generic[InputT, ResultT], metaclass=SagaMeta):
             `timedelta.max`: for ever.
         max_running: how many sagas of this class may be under way at once; those that are started beyond it wait in
             the database, in order. None, the default: no limit.
+        run_on: whether the process that settles a step may run the next one itself, right away and without the broker,
+            where the step does not say it; None, the default: as the setting `saga_run_on` says.
         renamed_from: the name, or names, that the saga had before; those that are open go on with this class.
         hooks: event -> name of the task, or a list of names, that is told of it at least once, such as
             `{"saga_failed": "ops.page"}`; the events are those of `saga_celery.signals`.
@@ -94,6 +96,7 @@ class Saga(Generic[InputT, ResultT], metaclass=SagaMeta):
     undo_window: ClassVar[timedelta | None] = None
     retention: ClassVar[timedelta | None] = None
     max_running: ClassVar[int | None] = None
+    run_on: ClassVar[bool | None] = None
     renamed_from: ClassVar[str | tuple[str, ...]] = ()
     hooks: ClassVar[Mapping[str, str | Sequence[str]]] = {}
     _definition: ClassVar[Definition]

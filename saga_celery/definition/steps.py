@@ -76,6 +76,7 @@ class Step(Generic[ResultT]):
         idempotent: bool | None = ...,
         fatal: Fatal = ...,
         null_safe: bool = ...,
+        run_on: bool | None = ...,
     ) -> Callable[[StepMethod[Any]], Compensation]: ...
 
     def compensate(
@@ -89,6 +90,7 @@ class Step(Generic[ResultT]):
         idempotent: bool | None = None,
         fatal: Fatal = (),
         null_safe: bool = False,
+        run_on: bool | None = None,
     ) -> Any:
         """Undo this step with the decorated method, which may take this step's own result and those of earlier steps.
 
@@ -101,6 +103,7 @@ class Step(Generic[ResultT]):
             fatal: exceptions that no retry can mend.
             null_safe: may also run without a result, when nobody knows whether the step took effect. The parameter for
                 the step's own result has to allow None then.
+            run_on: the process that would send its message may run it itself, right away; default what the step says.
 
         Raises:
             DefinitionError: the step has a compensation already.
@@ -112,6 +115,7 @@ class Step(Generic[ResultT]):
             idempotent=idempotent,
             fatal=fatal,
             null_safe=null_safe,
+            run_on=run_on,
         )
 
         def attach(undo: Callable[..., Any]) -> Compensation:
@@ -218,6 +222,7 @@ def step(
     no_compensation: str | None = ...,
     limit: int | None = ...,
     renamed_from: str | tuple[str, ...] = ...,
+    run_on: bool | None = ...,
 ) -> MakesStep: ...
 
 
@@ -235,6 +240,7 @@ def step(
     no_compensation: str | None = None,
     limit: int | None = None,
     renamed_from: str | tuple[str, ...] = (),
+    run_on: bool | None = None,
 ) -> Any:
     """Make a method a step of its saga: it returns the signature to run, and is pure, as it may be called repeatedly.
 
@@ -256,6 +262,8 @@ def step(
         no_compensation: why nothing has to be undone for this step.
         limit: of a list, how many items may be under way, or being undone, at once; default: all.
         renamed_from: the name, or names, that this step had before; sagas that were started then go on with this one.
+        run_on: the process that would send its message may run it itself, right away and without the broker; default
+            what the saga says. A step that must not run twice runs on only where this, or the saga, says True.
     """
     options = Options(
         retry=retry,
@@ -268,6 +276,7 @@ def step(
         no_compensation=no_compensation,
         limit=limit,
         renamed_from=(renamed_from,) if isinstance(renamed_from, str) else renamed_from,
+        run_on=run_on,
     )
 
     def make(action: Callable[..., Any]) -> Step[Any]:

@@ -17,7 +17,7 @@ from functools import cache
 from types import NoneType, UnionType
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
-from saga_celery.core.events import FACTS, Fact
+from saga_celery.core.events import FACTS, WORKER, Fact, StepSucceeded
 from saga_celery.core.retry import Retry
 from saga_celery.core.states import Activity, Direction, Policy, Slot
 
@@ -35,6 +35,7 @@ UNWRITTEN: Mapping[type[Any], Mapping[str, Any]] = {
         "needs_result": True,
     },
     Activity: {"generation": 1},
+    StepSucceeded: {"by": WORKER},
     Slot: {"item": 0, "direction": Direction.ACTION, "generation": 1},
 }
 """What most rows would hold, and therefore none has to. It stands for ever, whatever becomes of the defaults in the

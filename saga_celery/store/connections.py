@@ -6,7 +6,7 @@ import os
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, TypeVar
 
@@ -171,13 +171,13 @@ class Connections:
         if self.dialect == "sqlite":
             engine = _sqlite(self.url, self._options)
         else:
-            options: dict[str, Any] = {"pool_recycle": 1800, **self._options}
-            if self.dialect == "mysql":
-                options = {"connect_args": {"charset": "utf8mb4", "init_command": _READ_COMMITTED}, **options}
+            arguments = {"charset": "utf8mb4", "init_command": _READ_COMMITTED} if self.dialect == "mysql" else {}
+            options = {"pool_recycle": 1800, **_with_arguments(arguments, self._options)}
             # What commits by itself leaves nothing to roll back when its connection goes back to the pool.
             engine = sa.create_engine(self.url, isolation_level="AUTOCOMMIT", pool_reset_on_return=None, **options)
             if engine.driver == "psycopg":
                 event.listen(engine, "do_execute", _unprepared)
+                event.listen(engine, "connect", _not_hoarding)
         event.listen(engine, "begin", _begin)
         return engine
 
@@ -210,15 +210,25 @@ def _unprepared(cursor: Any, statement: str, parameters: Any, context: Execution
     return True
 
 
+def _not_hoarding(connection: Any, entry: ConnectionPoolEntry) -> None:
+    """Psycopg keeps what is called out until somebody asks, and behind a pooler it comes to whoever has the session."""
+    connection.add_notify_handler(lambda call: None)
+
+
 def _sqlite(url: URL, options: dict[str, Any]) -> Engine:
     """SQLite, with transactions under our own control: Python's driver would begin them too late."""
     pool: dict[str, Any] = {"pool_timeout": BUSY_SECONDS, "poolclass": sa.QueuePool}
     if _in_memory(url):  # the database is its connection: all threads take turns at the only one
         pool |= {"pool_size": 1, "max_overflow": 0}
     arguments = {"check_same_thread": False, "timeout": BUSY_SECONDS}
-    engine = sa.create_engine(url, **{"connect_args": arguments, "pool_reset_on_return": None, **pool, **options})
+    engine = sa.create_engine(url, **{"pool_reset_on_return": None, **pool, **_with_arguments(arguments, options)})
     event.listen(engine, "connect", _set_up)
     return engine
+
+
+def _with_arguments(arguments: dict[str, Any], options: Mapping[str, Any]) -> dict[str, Any]:
+    """The options, with what is ours among the driver's arguments unless they say otherwise."""
+    return {**options, "connect_args": {**arguments, **options.get("connect_args", {})}}
 
 
 def _in_memory(url: URL) -> bool:

@@ -92,9 +92,9 @@ def straight(engine: Engine, begin: str | None) -> Iterator[Cursor]:
         if begin is not None:
             cursor.execute(begin)
         yield cursor
-        if begin is not None:
-            cursor.execute("COMMIT")
         cursor.close()
+        if begin is not None:
+            engine.dialect.do_commit(loan)
     except BaseException as failure:
         gone = isinstance(failure, failures) and _is_gone(engine, loan, failure)
         if loan is not None:

@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.engine import Connection
+from sqlalchemy.engine import Dialect
 
 from saga_celery.core.states import DeadLetter, SagaState, StepState
 from saga_celery.engine.ports import INBOX_ITEM, Change, InboxNews
@@ -16,11 +16,13 @@ from saga_celery.store.awaited import woken
 from saga_celery.store.clock import Clock, now
 from saga_celery.store.codec import facts_to_text, loads
 from saga_celery.store.connections import Connections
+from saga_celery.store.cursors import Cursor, ListenedCursor
 from saga_celery.store.deliveries import delivery_row, delivery_times
 from saga_celery.store.inbox import news_from
 from saga_celery.store.opening import opened
-from saga_celery.store.others import write_others
+from saga_celery.store.others import touches_others, write_others
 from saga_celery.store.payload_rows import keep_payloads, payload_rows
+from saga_celery.store.ready import Compilable, Ready
 from saga_celery.store.rows import (
     DONE,
     Row,
@@ -48,6 +50,7 @@ from saga_celery.store.schema import (
 from saga_celery.store.transitions import stored
 from saga_celery.store.upsert import upsert
 
+_SLOT = ("saga_id", "step", "item", "direction")
 _AWAITED = ("generation", "awaited", "due_at", "attempt", "epoch", "worker", "timeout", "resends", "failures", "since")
 
 _OF_SAGA, _OF_STEP, _OF_LETTER, _OF_INBOX = range(4)
@@ -116,22 +119,25 @@ class _Overtaken(Exception):
 class _Statements:
     """What a transition executes. To put a statement together costs more than to run it, so it is done once."""
 
-    def __init__(self, dialect: str, clock: Clock) -> None:
+    def __init__(self, dialect: Dialect, clock: Clock) -> None:
         time = now(clock)
-        self.move = {done: _move(time, done=done) for done in (False, True)}
-        self.note = sa.insert(saga_history).values(at=time)
-        self.step = upsert(dialect, saga_step, {}, ("status", "start_order", "result", "activities"))
-        self.own_waits = sa.select(*(saga_awaited.c[name] for name in _SLOT[1:])).where(
-            saga_awaited.c.saga_id == sa.bindparam("saga_id_"), saga_awaited.c.item > INBOX_ITEM
-        )
-        self.settle = delete_rows(saga_awaited)
-        self.wake = woken(clock)
-        self.open = upsert(dialect, saga_awaited, opened(clock), (*_AWAITED, "version"))
-        self.answer = delete_rows(saga_dead_letter)
+        name = "mysql" if dialect.name == "mariadb" else dialect.name
+
+        def ready(statement: Compilable) -> Ready:
+            return Ready(statement, dialect)
+
+        self.move = {done: ready(_move(time, done=done)) for done in (False, True)}
+        self.note = ready(sa.insert(saga_history).values(at=time))
+        self.step = ready(upsert(name, saga_step, {}, ("status", "start_order", "result", "activities")))
+        self.own_waits = ready(_own_waits())
+        self.settle = ready(delete_rows(saga_awaited))
+        self.wake = ready(woken(clock))
+        self.open = ready(upsert(name, saga_awaited, opened(clock), (*_AWAITED, "version")))
+        self.answer = ready(delete_rows(saga_dead_letter))
         renewed = ("reason", "detail", "result", "since", "place")
-        self.letter = upsert(dialect, saga_dead_letter, {"since": time}, renewed)
-        self.tell = sa.insert(saga_delivery).values(delivery_times(clock))
-        self.keep = keep_payloads(dialect)
+        self.letter = ready(upsert(name, saga_dead_letter, {"since": time}, renewed))
+        self.tell = ready(sa.insert(saga_delivery).values(delivery_times(clock)))
+        self.keep = ready(keep_payloads(name))
 
 
 def _move(time: sa.ColumnElement[datetime], *, done: bool) -> sa.Update:
@@ -141,6 +147,11 @@ def _move(time: sa.ColumnElement[datetime], *, done: bool) -> sa.Update:
         .where(saga.c.id == sa.bindparam("id_"), saga.c.version == sa.bindparam("version_"))
         .values(version=saga.c.version + 1, updated_at=time, ended_at=ended_at)
     )
+
+
+def _own_waits() -> sa.Select[Any]:
+    mine = saga_awaited.c.saga_id == sa.bindparam("saga_id_")
+    return sa.select(*(saga_awaited.c[name] for name in _SLOT[1:])).where(mine, saga_awaited.c.item > INBOX_ITEM)
 
 
 class PortableTransitions:
@@ -182,76 +193,67 @@ class PortableTransitions:
 
         def once() -> bool:
             try:
-                with self._connections.transaction() as connection:
-                    self._write(connection, change)
+                self._store(change)
             except _Overtaken:
                 return False
             return True
 
         return stored(self._connections, once, change)
 
-    def _write(self, connection: Connection, change: Change) -> None:
+    def _store(self, change: Change) -> None:
+        if touches_others(change):
+            with self._connections.transaction() as connection:
+                self._write(ListenedCursor(connection), change)
+                write_others(connection, change, self._clock)
+        else:
+            with self._connections.cursor(transaction=True) as cursor:
+                self._write(cursor, change)
+
+    def _write(self, cursor: Cursor, change: Change) -> None:
         here = {"saga_id": change.before.id}
+        there = {"id_": change.before.id, "version_": change.before.version}
+        version = change.before.version + 1
         done = change.after.status in DONE
         statements = self._statements
-        values = {**saga_row(change.after), "id_": change.before.id, "version_": change.before.version}
-        if connection.execute(statements.move[done], values).rowcount != 1:
+        if statements.move[done].once(cursor, {**saga_row(change.after), **there}) != 1:
             raise _Overtaken
-        connection.execute(
-            statements.note,
-            {
-                **here,
-                "version": change.before.version + 1,
-                "facts": facts_to_text(change.facts),
-                "actor": actor_of(change),
-            },
-        )
-        many(connection, statements.step, [{**here, **step_row(step)} for step in changed_steps(change)])
-        settled = self._all_settled(connection, change) if done else settled_slots(change)
-        many(connection, statements.settle, keys_of(change, settled))
+        noted = {"version": version, "facts": facts_to_text(change.facts), "actor": actor_of(change)}
+        statements.note.once(cursor, {**here, **noted})
+        statements.step.each(cursor, [{**here, **step_row(step)} for step in changed_steps(change)])
+        settled = self._all_settled(cursor, change) if done else settled_slots(change)
+        statements.settle.each(cursor, keys_of(change, settled))
         if change.wakes and not done:
-            version = change.before.version + 1
-            connection.execute(statements.wake, {"saga_id_": change.before.id, "version_": version})
-        many(connection, statements.open, [{**here, **row} for row in awaited_rows(change)])
-        many(connection, statements.answer, keys_of(change, settled_letters(change)))
-        many(connection, statements.letter, [{**here, **row} for row in new_letters(change)])
-        many(connection, statements.tell, [*map(delivery_row, change.deliveries)])
-        many(connection, statements.keep, payload_rows(change.payloads))
-        write_others(connection, change, self._clock)
+            statements.wake.once(cursor, {"saga_id_": change.before.id, "version_": version})
+        statements.open.each(cursor, [{**here, **row} for row in awaited_rows(change)])
+        statements.answer.each(cursor, keys_of(change, settled_letters(change)))
+        statements.letter.each(cursor, [{**here, **row} for row in new_letters(change)])
+        statements.tell.each(cursor, [*map(delivery_row, change.deliveries)])
+        statements.keep.each(cursor, payload_rows(change.payloads))
 
-    def _all_settled(self, connection: Connection, change: Change) -> list[Row]:
+    def _all_settled(self, cursor: Cursor, change: Change) -> list[Row]:
         """All that a saga which is done awaits itself, and the news that it took.
 
         Found before it is deleted: MariaDB's DELETE would wait for whoever is just leaving news in the saga's inbox.
         """
-        rows = connection.execute(self._statements.own_waits, {"saga_id_": change.before.id}).all()
-        news = (slot for slot in settled_slots(change) if slot["item"] == INBOX_ITEM)
-        return [*(dict(row._mapping) for row in rows), *news]
+        self._statements.own_waits.once(cursor, {"saga_id_": change.before.id})
+        own = [dict(zip(_SLOT[1:], row, strict=True)) for row in cursor.fetchall()]
+        return [*own, *(slot for slot in settled_slots(change) if slot["item"] == INBOX_ITEM)]
 
     @property
     def _statements(self) -> _Statements:
         """Those of a clock that tests turn have its time in them."""
         if self._clock.fixed() is None:
             return self._lasting_statements
-        return _Statements(self._connections.dialect, self._clock)
+        return _Statements(self._connections.engine.dialect, self._clock)
 
     @cached_property
     def _lasting_statements(self) -> _Statements:
-        return _Statements(self._connections.dialect, self._clock)
-
-
-def many(connection: Connection, statement: sa.Executable, rows: list[Row]) -> None:
-    """Execute a statement for each row; not at all when there is none."""
-    if rows:
-        connection.execute(statement, rows)
+        return _Statements(self._connections.engine.dialect, self._clock)
 
 
 def delete_rows(table: sa.Table) -> sa.Delete:
     """Delete rows of one saga by their keys."""
     return sa.delete(table).where(*(column == sa.bindparam(f"{column.name}_") for column in table.primary_key.columns))
-
-
-_SLOT = ("saga_id", "step", "item", "direction")
 
 
 def keys_of(change: Change, rows: list[Row]) -> list[Row]:

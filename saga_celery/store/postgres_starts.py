@@ -18,6 +18,7 @@ from saga_celery.engine.ports import DEADLINE_SLOT, NUDGE_SLOT, Awaited
 from saga_celery.store.clock import Clock
 from saga_celery.store.codec import dumps
 from saga_celery.store.connections import Connections
+from saga_celery.store.cursors import Cursor, ListenedCursor
 from saga_celery.store.executors import ConnectionExecutor
 from saga_celery.store.starts import IfExists, Inserted, NewSaga, OwnStarts, in_order, insert, saga_row
 
@@ -104,8 +105,8 @@ class PostgresStarts:
 
     def _at_once(self, sagas: Sequence[NewSaga], nudge_after: float) -> bool:
         """By a statement that commits by itself; False: there is but one saga, and its key is taken."""
-        with self._connections.autocommit() as connection:
-            return not self._insert(connection, sagas, nudge_after)
+        with self._connections.cursor() as cursor:
+            return not self._insert(cursor, sagas, nudge_after)
 
     def _all(
         self,
@@ -115,14 +116,15 @@ class PostgresStarts:
         if_exists: IfExists,
         nudge_after: float,
     ) -> list[Inserted]:
-        left = [new for part in parts for new in self._insert(connection, part, nudge_after)]
+        cursor = ListenedCursor(connection)
+        left = [new for part in parts for new in self._insert(cursor, part, nudge_after)]
         answers = insert(
             ConnectionExecutor(connection), left, clock=self._clock, if_exists=if_exists, nudge_after=nudge_after
         )
         others = {new.id: answer for new, answer in zip(left, answers, strict=True)}
         return [others.get(new.id) or Inserted(id=new.id, created=True) for new in sagas]
 
-    def _insert(self, connection: sa.Connection, sagas: Sequence[NewSaga], nudge_after: float) -> list[NewSaga]:
+    def _insert(self, cursor: Cursor, sagas: Sequence[NewSaga], nudge_after: float) -> list[NewSaga]:
         """Insert sagas, but for those whose key is taken, which are returned."""
         fixed = self._clock.fixed()
         keyed = [new for new in sagas if new.key is not None]
@@ -136,7 +138,8 @@ class PostgresStarts:
             "nudge_after": nudge_after,
             "now": fixed.isoformat() if fixed else None,
         }
-        taken = set(connection.exec_driver_sql(statement, parameters).scalars())
+        cursor.execute(statement, parameters)
+        taken = {saga_id for (saga_id,) in cursor.fetchall()}
         return [new for new in keyed if new.id not in taken]
 
 

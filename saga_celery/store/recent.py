@@ -1,4 +1,4 @@
-"""The latest states that this process and its siblings stored, so that the next transition of a saga needs no read.
+"""The latest states that this process stored, or a sibling shared, so that the next transition of a saga needs no read.
 
 A state from here may be out of date, for other processes move sagas as well. To store a transition that was decided on
 it is safe, as the version guards it. A decision that changes nothing never reaches that guard: it must be made again on
@@ -49,9 +49,14 @@ class RecentStates:
 
     def keep(self, change: Change) -> None:
         """Remember a transition that was stored."""
-        stored = _as_stored(change)
-        self._put(stored)
-        self._shared.put(stored)
+        self._put(_as_stored(change))
+
+    def share(self, saga_id: str) -> None:
+        """Let the processes that were forked from the same one know the latest state that is known here."""
+        with self._lock:
+            found = self._states.get(saga_id)
+        if found is not None and found.version > self._shared.version_of(saga_id):
+            self._shared.put(found)
 
     def learn(self, state: SagaState) -> None:
         """Remember a state that was read; the caller's code may change its JSON, so it is copied."""

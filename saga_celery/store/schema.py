@@ -57,9 +57,9 @@ saga = sa.Table(
     sa.Column("gated", sa.Boolean),
     sa.Column("lock", name_of(NAME)),
     sa.Column("starts_at", UtcTime),
-    sa.Index("saga_by_state", "state", "created_at", "id"),
-    sa.Index("saga_by_name", "name", "created_at", "id"),
-    sa.Index("saga_by_time", "created_at", "id"),
+    sa.Index("saga_by_state", "state", "created_at"),
+    sa.Index("saga_by_name", "name", "created_at"),
+    sa.Index("saga_by_time", "created_at"),
     sa.Index("saga_by_parent", "parent_id"),
     sa.Index("saga_by_end", "name", "ended_at", **valued_only("ended_at")),
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -139,6 +139,11 @@ class SQLStore:
             return known, self.inbox(saga_id)
         found, news = self._transitions.load_with_inbox(saga_id)
         return self._learnt(found), news
+
+    def share(self, saga_ids: Iterable[str]) -> None:
+        """Let this process's siblings know what it knows of sagas: one of them may get the message that goes out."""
+        for saga_id in saga_ids:
+            self._recent.share(saga_id)
 
     def keep_up(self, saga_id: str, version: int) -> None:
         """Read what came since, where the state that is known here is older than another process says.

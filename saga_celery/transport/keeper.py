@@ -44,10 +44,12 @@ class Keeper:
     """Watches the one body that a process runs, from a thread that is there only while bodies run.
 
     Args:
+        on_sign: called with each sign; must not fail.
         clock: a monotonic clock.
     """
 
-    def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, on_sign: Callable[[], None], *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._on_sign = on_sign
         self._clock = clock
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
@@ -92,6 +94,7 @@ class Keeper:
             body.lose()
             self._body = None
         elif self._clock() >= self._next_sign:
+            self._on_sign()
             if not body.extend():
                 self._body = None
             self._next_sign = self._clock() + SIGN

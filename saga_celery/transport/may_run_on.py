@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from celery import Celery, Task
@@ -46,8 +46,3 @@ def can_run(message: Message, options: Mapping[str, Any], permit: Permit, celery
         and all(options.get(name) is None for name in _OF_THE_BROKER)
         and (task.Request, task.Strategy) == (Task.Request, Task.Strategy)
     )
-
-
-def comes_here(message: Message, permit: Permit, queue_of: Callable[[Message], str]) -> bool:
-    """Tell whether this worker might have got the message from the broker."""
-    return queue_of(message) in permit.queues

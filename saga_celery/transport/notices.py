@@ -20,7 +20,7 @@ from saga_celery.errors import MessageNotUnderstood
 from saga_celery.transport.lifecycle_events import EVENTS, consumer_sends
 from saga_celery.transport.permits import PERMIT, permit_for
 from saga_celery.transport.reports import Outcome
-from saga_celery.transport.seat import Seat, stamp
+from saga_celery.transport.seat import WORKER, Seat, stamp
 from saga_celery.transport.wire import Delivery, delivery_from, is_delivery
 
 logger = logging.getLogger("saga_celery")
@@ -78,6 +78,8 @@ class Notices:
         headers = request.request_dict
         if is_delivery(headers):
             self._seat.received(request)
+        elif request.name.startswith(OWN_TASKS):
+            stamp(headers, WORKER, self._seat.worker)  # what runs on after it runs in this worker's name
         if is_delivery(headers) or request.name.startswith(OWN_TASKS):
             stamp(headers, EVENTS, consumer_sends(sender))
             stamp(headers, PERMIT, permit_for(sender, request))

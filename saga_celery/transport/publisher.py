@@ -7,6 +7,7 @@ import uuid
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 from celery import Celery
@@ -23,6 +24,7 @@ from saga_celery.transport.alerts import hook_message
 from saga_celery.transport.broker import Broker
 from saga_celery.transport.envelopes import Envelope
 from saga_celery.transport.nudges import COORDINATE, Nudges
+from saga_celery.transport.publishing import only_celery_publishes
 from saga_celery.transport.reports import Dispatched, Report, seal
 from saga_celery.transport.shown import shown_call
 from saga_celery.transport.tracing import Anchor, anchor_of, passed_on
@@ -80,19 +82,28 @@ class CeleryTransport:
             PublishFailed: not all of them went out.
         """
         not_after = self._not_after()
-        if refused := self._broker.use(lambda producer: self._send_all(producer, messages, not_after)):
+        if refused := self._broker.use(lambda producer: self._publish_all(producer, messages, not_after)):
             raise PublishFailed(refused[0])
 
-    def envelope(self, message: Outgoing) -> Envelope:
+    def envelope(self, message: Outgoing, queue: str) -> Envelope:
         """The message as it would be published, for a process that runs it itself.
+
+        Args:
+            message: the message.
+            queue: where it would go.
 
         Raises:
             PublishFailed: it could not be sent either.
         """
-        envelope = Envelope()
-        if refused := self._send_all(envelope, [message], self._not_after()):
+        envelope: Any = Envelope(queue)
+        if only_celery_publishes(self._celery):
+            send = partial(envelope.fill, self._celery)
+        else:
+            send = partial(self._celery.send_task, producer=envelope)
+        if refused := self._send_all(send, [message], self._not_after()):
             raise PublishFailed(refused[0])
-        return envelope
+        filled: Envelope = envelope
+        return filled
 
     def options_of(self, message: Outgoing) -> Mapping[str, Any]:
         """What the message would be sent with, those of its task included."""
@@ -108,21 +119,26 @@ class CeleryTransport:
             raise PublishFailed(f"messages can not be dated: {error}") from error
         return now + timedelta(seconds=self._settings.message_lifetime - self._settings.clock_skew)
 
-    def _send_all(self, producer: Any, messages: Sequence[Outgoing], not_after: datetime | None) -> list[str]:
+    def _publish_all(self, producer: Any, messages: Sequence[Outgoing], not_after: datetime | None) -> list[str]:
+        with _batch(producer, len(messages)):
+            return self._send_all(partial(self._celery.send_task, producer=producer), messages, not_after)
+
+    def _send_all(
+        self, send: Callable[..., Any], messages: Sequence[Outgoing], not_after: datetime | None
+    ) -> list[str]:
         refused = []
         anchors = self._anchors(messages)
-        with _batch(producer, len(messages)):
-            for message in messages:
-                try:
-                    self._send_one(producer, message, not_after, anchors[message.saga_id])
-                except (LookupError, TypeError, ValueError, PayloadUnreadable, PayloadUnavailable) as error:
-                    logger.exception(
-                        "saga %s: step %s can not be sent",
-                        message.saga_id,
-                        message.slot.step,
-                        extra=_about(message),
-                    )
-                    refused.append(f"step {message.slot.step} can not be sent: {error!r}")
+        for message in messages:
+            try:
+                self._send_one(send, message, not_after, anchors[message.saga_id])
+            except (LookupError, TypeError, ValueError, PayloadUnreadable, PayloadUnavailable) as error:
+                logger.exception(
+                    "saga %s: step %s can not be sent",
+                    message.saga_id,
+                    message.slot.step,
+                    extra=_about(message),
+                )
+                refused.append(f"step {message.slot.step} can not be sent: {error!r}")
         return refused
 
     def _anchors(self, messages: Sequence[Outgoing]) -> dict[str, Anchor]:
@@ -132,17 +148,18 @@ class CeleryTransport:
             saga_id: anchor_of(self._celery, saga_id, each.saga_name, each.headers) for saga_id, each in sagas.items()
         }
 
-    def _send_one(self, producer: Any, outgoing: Outgoing, not_after: datetime | None, anchor: Anchor) -> None:
+    def _send_one(
+        self, send: Callable[..., Any], outgoing: Outgoing, not_after: datetime | None, anchor: Anchor
+    ) -> None:
         message = outgoing.message
         task = self._known(message.task)
         args, kwargs = self._arguments(outgoing.saga_id, message)
         headers = {**wire.headers_of(outgoing, self._settings, not_after), **anchor.headers}
         with anchor.active():
-            self._celery.send_task(
+            send(
                 message.task,
                 args,
                 kwargs,
-                producer=producer,
                 task_id=task_id(outgoing.saga_id, outgoing.slot, outgoing.attempt, outgoing.resends),
                 root_id=outgoing.saga_id,
                 task_type=task,

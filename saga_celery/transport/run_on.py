@@ -9,12 +9,13 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial, wraps
 from typing import Any
 
 from celery import Celery
+from celery.app.trace import LOG_RECEIVED
 from celery.exceptions import Reject
 
 from saga_celery.core.states import Message
@@ -25,12 +26,16 @@ from saga_celery.settings import Settings
 from saga_celery.transport.envelopes import Envelope
 from saga_celery.transport.keeper import Keeper
 from saga_celery.transport.lifecycle_events import EVENTS
-from saga_celery.transport.may_run_on import can_run, comes_here, is_wanted
+from saga_celery.transport.may_run_on import can_run, is_wanted
 from saga_celery.transport.permits import Permit
 from saga_celery.transport.publisher import CeleryTransport
 from saga_celery.transport.seat import RUNS_ON, TWIN, WORKER
+from saga_celery.transport.soft_limits import soft_limit
+from saga_celery.transport.task_events import TaskEvents, Telling
 
 logger = logging.getLogger("saga_celery")
+received = logging.getLogger("celery.worker.strategy")
+"""Where Celery itself logs that a task has come."""
 
 Trace = Callable[..., Any]
 
@@ -41,6 +46,8 @@ class Kept:
 
     message: Outgoing
     envelope: Envelope
+    soft_limit: float | None
+    """Seconds."""
 
 
 class RunOn:
@@ -68,7 +75,9 @@ class RunOn:
         self._transport = transport
         self._has_plan = has_plan
         self._clock = clock
-        self.keeper = Keeper()
+        self.keeper = Keeper(self._tell_so_far)
+        self._events = TaskEvents(celery)
+        self._telling: Telling | None = None
         self._traces: dict[str, Trace] = {}
         self._carrier: _Carrier | None = None
 
@@ -122,22 +131,23 @@ class RunOn:
         if carrier is None or len(messages) != 1 or not carrier.is_free or self._is_late(carrier):
             return False
         (message,) = messages
-        if not self._may(message, carrier.permit):
+        transport = self._transport()
+        options, queue = transport.options_of(message), transport.queue_of(message.message)
+        if queue not in carrier.permit.queues or not self._may(message, options, carrier.permit):
             return False
         try:
-            envelope = self._transport().envelope(message)
+            envelope = transport.envelope(message, queue)
         except PublishFailed:  # said when it is sent
             return False
-        carrier.keep(Kept(message=message, envelope=envelope))
+        carrier.keep(Kept(message=message, envelope=envelope, soft_limit=options.get("soft_time_limit")))
         return True
 
-    def _may(self, message: Outgoing, permit: Permit) -> bool:
+    def _may(self, message: Outgoing, options: Mapping[str, Any], permit: Permit) -> bool:
         transport = self._transport()
         return (
             is_wanted(message, self._settings().run_on)
             and message.message.task in self._traces
-            and can_run(message.message, transport.options_of(message), permit, self._celery)
-            and comes_here(message.message, permit, transport.queue_of)
+            and can_run(message.message, options, permit, self._celery)
             and not transport.is_foreign(message.message)
             and self._has_plan(message.saga_name, message.plan_hash)
         )
@@ -153,17 +163,40 @@ class RunOn:
         if carrier.began is None:
             carrier.began = self._clock()
         message = kept.message
-        request = kept.envelope.request(carrier.hostname, carrier.stamps)
         try:
-            _, info, _, _ = self._traces[message.message.task](
-                request["id"], request["args"], request["kwargs"], request
-            )
+            traced = self._traced(kept, kept.envelope.request(carrier.hostname, carrier.stamps))
         except Exception:
             logger.exception("%s of saga %s could not be run on", message.slot, message.saga_id, extra=_about(message))
             self._publish(replace(message, claim=True))
         else:
-            if info is not None and _wants_requeue(info.retval):
+            if traced.info is not None and _wants_requeue(traced.info.retval):
                 self._publish(replace(message, claim=True))
+
+    def _traced(self, kept: Kept, request: dict[str, Any]) -> Any:
+        """What the pool would do, and the worker's main process before and after it."""
+        name = kept.message.message.task
+        self._announce(self._celery.tasks[name], request)
+        with soft_limit(kept.soft_limit, f"{request['shadow']}[{request['id']}]"):
+            traced = self._traces[name](request["id"], request["args"], request["kwargs"], request)
+        if self._telling is not None:
+            self._telling.end(traced)
+            self._telling = None
+        return traced
+
+    def _announce(self, task: Any, request: dict[str, Any]) -> None:
+        self._telling = None
+        if request.get(EVENTS) and task.send_events:
+            self._telling = Telling(self._events, self._celery, request)
+            self._telling.begin()
+        if received.isEnabledFor(logging.INFO):
+            shown = {"args": request["argsrepr"], "kwargs": request["kwargsrepr"], "eta": None}
+            about_task = {"id": request["id"], "name": request["shadow"], **shown}
+            received.info(LOG_RECEIVED, about_task, extra={"data": about_task})
+
+    def _tell_so_far(self) -> None:
+        """A body that lasts is seen while it runs."""
+        if self._telling is not None:
+            self._telling.flush()
 
     def _publish(self, message: Outgoing) -> None:
         try:
@@ -205,15 +238,18 @@ class Diverted:
     Args:
         transport: the broker.
         run_on: keeps messages.
+        share: called with the sagas whose messages go out, to whichever process.
     """
 
-    def __init__(self, transport: CeleryTransport, run_on: RunOn) -> None:
+    def __init__(self, transport: CeleryTransport, run_on: RunOn, share: Callable[[Iterable[str]], None]) -> None:
         self._transport = transport
         self._run_on = run_on
+        self._share = share
 
     def send(self, messages: Sequence[Outgoing]) -> None:
         """Keep, or publish, messages to participants."""
         if not self._run_on.keeps(messages):
+            self._share({message.saga_id for message in messages})
             self._transport.send(messages)
 
     def nudge(self, saga_ids: Sequence[str], priority: int | None = None) -> None:

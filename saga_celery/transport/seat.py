@@ -35,9 +35,9 @@ class Seat:
             request: Celery's worker request.
         """
         headers = request.request_dict
-        stamp(headers, WORKER, self.worker)
         twin = _may_have_twin(headers) and any(_same(headers, other) for other in _in_hand() if other is not request)
         stamp(headers, TWIN, twin)
+        stamp(headers, WORKER, self.worker)
         stamp(headers, RUNS_ON, False)  # its task may have put itself back into the queue: now there is a message
         self._requests[request.id] = request
 

@@ -46,4 +46,8 @@ def test_the_benchmark_prints_its_figures_as_json():
     times = {f"{what}_ms" for what in ("known", "cold", "load", "save", "start")}
     assert set(transitions) == {"database", "statements_known", "statements_cold"} | times
     (history,) = figures["history"]
-    assert history["finished"] == 20
+    assert (history["finished"], history["waiting"]) == (20, 2)
+    asked = ("list", "show", "sweep", "transition")
+    assert set(history) == {"database", "finished", "waiting"} | {
+        f"{x}_ms_{y}" for x in asked for y in ("empty", "full")
+    }

@@ -198,6 +198,8 @@ PAGES = (
     "pivot",
     "results",
     "retention",
+    "run-on",
+    "scaling",
     "starting",
     "testing",
     "tracing",
@@ -246,6 +248,7 @@ SAID = {
         "office.letter: 3 sagas would be archived\noffice.letter: 3 sagas archived\nstate: COMPLETED; archived\n",
         '"verb": "delete", "sagas": 2, "kept": 0, "dry_run": false',
     ],
+    "run-on": ["INFO/MainProcess] Task tea.saga/pour[", "2 messages"],
     "starting": [
         "True True False\nanother order under this key: True\nstarted before: PENDING",
         "2 [True, True, False]\nnone of them: OrderSaga: key=''; a key is printable text",

@@ -68,6 +68,16 @@ def test_where_nothing_came_it_is_the_known_state(overtaken):
     assert store.catch_up("s1") == known
 
 
+def test_who_is_told_of_a_later_version_keeps_up(overtaken):
+    store, other = overtaken
+    known = store.load("s1").version
+    moved_on(other)
+    store.keep_up("s1", known)
+    assert store.load("s1", fresh=False).version == known
+    store.keep_up("s1", known + 1)
+    assert store.load("s1", fresh=False) == other.load("s1")
+
+
 def test_what_has_ended_is_not_kept(overtaken):
     store, other = overtaken
     assert told(other, e.OperatorAsked(verb=e.Verb.CANCEL, reason="no need", actor="ann"))

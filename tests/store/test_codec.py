@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import pytest
 from hypothesis import given
 
-from saga_celery.core.events import FACTS, AttemptEnded
+from saga_celery.core.events import FACTS, AttemptEnded, StepSucceeded
 from saga_celery.core.retry import Retry
 from saga_celery.core.states import Activity, Direction, Failure, Policy, Slot, StepState, StepStatus
 from saga_celery.store import codec
@@ -54,6 +54,8 @@ def test_what_was_left_out_means_for_ever_what_it_meant():
     policy = Policy(retry=retry, timeout=300.0, queue_grace=30.0, settle_delay=5.0, needs_result=True)
     assert codec.from_json(Policy, {}) == policy
     assert codec.from_json(Activity, {}) == Activity(generation=1, policy=policy)
+    told = {"fact": "StepSucceeded", "slot": ["charge"], "attempt": 1}
+    assert codec.fact_from_json(told) == StepSucceeded(slot=Slot("charge"), attempt=1, by="worker")
     assert codec.from_json(Slot, ["charge"]) == Slot("charge", 0, Direction.ACTION, 1)
 
 

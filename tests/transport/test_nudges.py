@@ -27,7 +27,8 @@ def coordinator():
 def desk(coordinator, monkeypatch):
     monkeypatch.setattr(tasks, "PATIENCE", 0.0)
     monkeypatch.setattr(tasks, "PAUSE", 0.0)
-    runtime = SimpleNamespace(settings=Settings(), has_store=True, coordinator=lambda **_: coordinator)
+    celery = SimpleNamespace(current_worker_task=None)
+    runtime = SimpleNamespace(celery=celery, settings=Settings(), has_store=True, coordinator=lambda **_: coordinator)
     return tasks.Desk(runtime)
 
 

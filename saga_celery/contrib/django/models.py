@@ -46,9 +46,9 @@ class Saga(models.Model):
         default_permissions = ("view",)
         permissions = (("operate_saga", "Can operate sagas: retry, skip, cancel, resolve, send …"),)
         indexes = (
-            models.Index(fields=["state", "created_at", "id"], name="saga_by_state"),
-            models.Index(fields=["name", "created_at", "id"], name="saga_by_name"),
-            models.Index(fields=["created_at", "id"], name="saga_by_time"),
+            models.Index(fields=["state", "created_at"], name="saga_by_state"),
+            models.Index(fields=["name", "created_at"], name="saga_by_name"),
+            models.Index(fields=["created_at"], name="saga_by_time"),
             models.Index(fields=["parent_id"], name="saga_by_parent"),
             IndexOfValues(fields=["name", "ended_at"], name="saga_by_end"),
         )

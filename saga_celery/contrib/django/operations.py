@@ -55,4 +55,7 @@ class Stamp(Operation):
         elif not new:
             schema_editor.execute(f"DROP TABLE {VERSION_TABLE}")
         else:
-            schema_editor.execute(f"UPDATE {VERSION_TABLE} SET version_num = '{new}'")  # noqa: S608 - ours
+            # Tables that `saga migrate` made may be further on: `--fake-initial` runs this, and fakes what follows.
+            schema_editor.execute(
+                f"UPDATE {VERSION_TABLE} SET version_num = '{new}' WHERE version_num = '{old}'"  # noqa: S608 - ours
+            )

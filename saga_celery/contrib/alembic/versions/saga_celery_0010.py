@@ -3,7 +3,7 @@
 from saga_celery.contrib.alembic import branch
 
 revision = "saga_celery_0010"
-down_revision = "saga_celery_0008"
+down_revision = "saga_celery_0009"
 branch_labels = None
 depends_on = None
 
@@ -15,4 +15,4 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     """Drop them; what was archived is lost."""
-    branch.downgrade("0008")
+    branch.downgrade("0009")

@@ -8,7 +8,7 @@ from alembic import op
 from saga_celery.store.columns import ID, NAME, WORD, UtcTime, long_bytes, name_of
 
 revision = "0010"
-down_revision = "0008"
+down_revision = "0009"
 branch_labels = None
 depends_on = None
 

@@ -11,7 +11,7 @@ class Migration(migrations.Migration):
     """The tables, at the version that the store calls 0010."""
 
     initial = True  # so that `--fake-initial` adopts tables that `saga migrate` made at this version
-    dependencies = (("saga_celery", "0003_stuck"),)
+    dependencies = (("saga_celery", "0004_narrow_indexes"),)
 
     operations = (
         migrations.CreateModel(
@@ -35,5 +35,5 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex("saga", IndexOfValues(fields=["name", "ended_at"], name="saga_by_end")),
         migrations.AddIndex("sagadelivery", models.Index(fields=["saga_id"], name="saga_delivery_by_saga")),
-        Stamp("0010", before="0008"),
+        Stamp("0010", before="0009"),
     )
