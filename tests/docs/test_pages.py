@@ -244,11 +244,11 @@ SAID = {
         "exhausted thank ('retry', 'skip')\n[('thank', 'exhausted', 1)]\nparcel-1",
         "20 receipts",
     ],
-    "run-on": ["INFO/MainProcess] Task tea.saga/pour[", "2 messages"],
     "retention": [
         "office.letter: 3 sagas would be archived\noffice.letter: 3 sagas archived\nstate: COMPLETED; archived\n",
         '"verb": "delete", "sagas": 2, "kept": 0, "dry_run": false',
     ],
+    "run-on": ["INFO/MainProcess] Task tea.saga/pour[", "2 messages"],
     "starting": [
         "True True False\nanother order under this key: True\nstarted before: PENDING",
         "2 [True, True, False]\nnone of them: OrderSaga: key=''; a key is printable text",

@@ -54,7 +54,8 @@ class Stamp(Operation):
             schema_editor.execute(f"INSERT INTO {VERSION_TABLE} (version_num) VALUES ('{new}')")  # noqa: S608 - ours
         elif not new:
             schema_editor.execute(f"DROP TABLE {VERSION_TABLE}")
-        else:  # tables that are adopted may be at a later version already
+        else:
+            # Tables that `saga migrate` made may be further on: `--fake-initial` runs this, and fakes what follows.
             schema_editor.execute(
                 f"UPDATE {VERSION_TABLE} SET version_num = '{new}' WHERE version_num = '{old}'"  # noqa: S608 - ours
             )
