@@ -83,5 +83,5 @@ def _statements(engine: sa.Engine) -> Iterator[list[str]]:
 def _syncs(trace: IO[bytes]) -> int:
     """Each round trip ends with Sync, or is a simple Query."""
     trace.seek(0)
-    lines = trace.read().decode(errors="replace").splitlines()
-    return sum("\tF\t" in line and line.split("\t")[-1].split(" ")[0] in ("Sync", "Query") for line in lines)
+    fields = (line.split("\t") for line in trace.read().decode(errors="replace").splitlines())
+    return sum(each[1] == "F" and each[3].split(" ")[0] in ("Sync", "Query") for each in fields if len(each) > 3)

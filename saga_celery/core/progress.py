@@ -114,7 +114,7 @@ def _forward(draft: Draft) -> None:
             _schedule(draft, planned)
     for step in draft.steps.units(marks(StepStatus.SCHEDULED)):
         draft.render(step.slot(Direction.ACTION))
-    if all(_is(draft.state, planned.name, *DONE) for planned in draft.plan.steps):
+    if all(_is_done(draft.state, planned.name) for planned in reversed(draft.plan.steps)):
         draft.render_result()
 
 
@@ -134,8 +134,9 @@ def owes_compensation(draft: Draft, step: StepState) -> bool:
 
 
 def _ready(state: SagaState, planned: PlannedStep) -> bool:
-    begun = state.step(planned.name) is not None and not _is(state, planned.name, StepStatus.REOPENED)
-    return not begun and all(_is(state, earlier, *DONE) for earlier in planned.after)
+    step = state.step(planned.name)
+    begun = step is not None and step.status is not StepStatus.REOPENED
+    return not begun and all(_is_done(state, earlier) for earlier in planned.after)
 
 
 def _schedule(draft: Draft, planned: PlannedStep) -> None:
@@ -145,9 +146,9 @@ def _schedule(draft: Draft, planned: PlannedStep) -> None:
     draft.record(e.StepScheduled(slot=slot, order=order))
 
 
-def _is(state: SagaState, name: str, *statuses: StepStatus) -> bool:
+def _is_done(state: SagaState, name: str) -> bool:
     step = state.step(name)
-    return step is not None and step.status in statuses
+    return step is not None and step.status in DONE
 
 
 # --------------------------------------------------------------------------------------------------------------- round

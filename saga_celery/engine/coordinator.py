@@ -447,4 +447,4 @@ def _sorted(commands: tuple[Command, ...]) -> tuple[list[Render | RenderResult],
 
 
 def _place(slot: Slot) -> tuple[str, int, str]:
-    return (slot.step, slot.item, slot.direction.value)
+    return slot[:3]
