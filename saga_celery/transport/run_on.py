@@ -131,6 +131,8 @@ class RunOn:
         if carrier is None or len(messages) != 1 or not carrier.is_free or self._is_late(carrier):
             return False
         (message,) = messages
+        if not is_wanted(message, self._settings().run_on):
+            return False
         transport = self._transport()
         options, queue = transport.options_of(message), transport.queue_of(message.message)
         if queue not in carrier.permit.queues or not self._may(message, options, carrier.permit):
@@ -145,8 +147,7 @@ class RunOn:
     def _may(self, message: Outgoing, options: Mapping[str, Any], permit: Permit) -> bool:
         transport = self._transport()
         return (
-            is_wanted(message, self._settings().run_on)
-            and message.message.task in self._traces
+            message.message.task in self._traces
             and can_run(message.message, options, permit, self._celery)
             and not transport.is_foreign(message.message)
             and self._has_plan(message.saga_name, message.plan_hash)
