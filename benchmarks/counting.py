@@ -44,7 +44,7 @@ def round_trips(bench: Movable) -> dict[str, float]:
 
         sa.event.listen(bench.store.connections.engine, "connect", begin_trace)
         bench.run(8, cold=False)  # the first runs of a statement prepare it
-        found = {f"round_trips_{name}": found for name, found in _each(bench, lambda: _syncs(trace))}
+        found = {f"round_trips_{name}": found for name, found in _each(bench, lambda: exchanges(trace))}
         bench.store.dispose()
     return found
 
@@ -80,8 +80,8 @@ def _statements(engine: sa.Engine) -> Iterator[list[str]]:
         sa.event.remove(engine, "commit", commits)
 
 
-def _syncs(trace: IO[bytes]) -> int:
-    """Each round trip ends with Sync, or is a simple Query."""
+def exchanges(trace: IO[bytes]) -> int:
+    """Round trips in the protocol trace of PostgreSQL's client library: each ends with Sync, or is a simple Query."""
     trace.seek(0)
     fields = (line.split("\t") for line in trace.read().decode(errors="replace").splitlines())
     return sum(each[1] == "F" and each[3].split(" ")[0] in ("Sync", "Query") for each in fields if len(each) > 3)

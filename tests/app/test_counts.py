@@ -14,6 +14,7 @@ import pytest
 import sqlalchemy as sa
 from celery.canvas import Signature
 
+from benchmarks.counting import exchanges
 from saga_celery import Saga, step
 from saga_celery.core.events import AttemptFailed, AttemptSucceeded, Nudged
 from saga_celery.core.states import Failure, Message
@@ -180,14 +181,8 @@ def said(store: SQLStore, trace: IO[bytes]) -> Callable[[], int]:
             execute = connection._execute_command
             connection._execute_command = lambda *given: [lines.append(given), execute(*given)][-1]
 
-    def count() -> int:
-        trace.seek(0)
-        fields = (line.split("\t") for line in trace.read().decode(errors="replace").splitlines())
-        ends = sum(each[1] == "F" and each[3].split(" ")[0] in ("Sync", "Query") for each in fields if len(each) > 3)
-        return ends + len(lines)
-
     sa.event.listen(store.connections.engine, "connect", listen)
-    return count
+    return lambda: exchanges(trace) + len(lines)
 
 
 @pytest.fixture
