@@ -19,7 +19,7 @@ from celery.utils import uuid
 from kombu.utils.functional import maybe_evaluate
 
 from saga_celery.settings import Settings
-from saga_celery.transport.publishing import is_wrapped
+from saga_celery.transport.publishing import is_plain
 from saga_celery.transport.tracing import passed_on
 
 COORDINATE = "saga_celery.coordinate"
@@ -77,7 +77,7 @@ class Nudges:
 
     def _may_differ(self) -> bool:
         """Whether a message may be unlike the others: by a router that is code, or by who has wrapped Celery."""
-        if is_wrapped(self._celery) or self._celery.conf.task_protocol != 2:
+        if not is_plain(self._celery):
             return True
         router: Any = self._celery.amqp.router
         return not all(isinstance(maybe_evaluate(route), MapRoute) for route in router.routes)

@@ -9,14 +9,16 @@ from celery import Celery, signals
 _OURS = "saga_celery."
 
 
-def is_wrapped(celery: Celery) -> bool:
-    """Tell whether somebody has put code of their own round the way by which Celery sends tasks.
+def is_plain(celery: Celery) -> bool:
+    """Tell whether Celery's own code makes the messages, in the form that is known here: nobody has put code of their
+    own round the way by which it sends tasks.
 
     Args:
         celery: the user's app.
     """
-    send: Any = celery.send_task
-    return send.__module__ != Celery.__module__ or hasattr(send, "__wrapped__")
+    send, conf = celery.send_task, celery.conf
+    wrapped = send.__module__ != Celery.__module__ or hasattr(send, "__wrapped__")
+    return not wrapped and conf.task_protocol == 2
 
 
 def only_celery_publishes(celery: Celery) -> bool:
@@ -26,8 +28,7 @@ def only_celery_publishes(celery: Celery) -> bool:
     Args:
         celery: the user's app.
     """
-    conf: Any = celery.conf
-    if is_wrapped(celery) or conf.task_protocol != 2 or conf.task_inherit_parent_priority:
+    if not is_plain(celery) or celery.conf.task_inherit_parent_priority:
         return False
     return all(_module(listener).startswith(_OURS) for _, listener in signals.before_task_publish.receivers or ())
 
